@@ -1,0 +1,119 @@
+"""What control and workers tell each other: frozen, validated, versioned JSON.
+
+A job is one `JobSpec` in and one `JobResult` out. Neither names a database row's content, a
+credential or (but for registered folders) an absolute path, so that a job can be replayed from its
+``spec.json`` anywhere the experiment's folder is mounted.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Json = dict[str, Any]
+
+
+class Message(BaseModel):
+    """Base of all messages: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AcquisitionDescription(Message):
+    """One acquisition: a folder of microscope files of one plate."""
+
+    id: UUID
+    name: str
+    plate: UUID
+    plate_name: str
+    index: int = Field(ge=0, description="order of the acquisition within its plate")
+    folder: str = Field(description="absolute if registered, else relative to the experiment root")
+    microscope: str | None = Field(None, description="reader to use; None: detect")
+    pattern: str | None = Field(None, description="regular expression with named groups")
+
+
+class ExperimentDescription(Message):
+    """What a step may know of the experiment's rows."""
+
+    id: UUID
+    name: str
+    plate_format: int = 96
+    acquisition_mode: Literal["basic", "multiplexing"] = "basic"
+    acquisitions: tuple[AcquisitionDescription, ...] = ()
+
+
+class Limits(Message):
+    """Hard limits of one attempt."""
+
+    time_s: int = 6 * 3600
+    memory_mb: int = 6000
+
+
+class JobSpec(Message):
+    """Everything a worker needs to do one job; stored as ``spec.json`` in the attempt's folder."""
+
+    version: Literal[1] = 1
+    job: UUID
+    attempt: int = Field(ge=1)
+    kind: Literal["plan", "run", "collect", "tool"]
+    name: str = Field(description="step or tool")
+    experiment: ExperimentDescription
+    key: str = Field("", description="version of what the step run builds; empty while planning")
+    backend: Literal["cpu", "gpu"] = "cpu"
+    arguments: Json = Field(default_factory=dict)
+    inputs: dict[str, str] = Field(
+        default_factory=dict, description="product name -> manifest path below the experiment root"
+    )
+    round: int = 0
+    index: int = 0
+    batch: Json = Field(default_factory=dict)
+    limits: Limits = Limits()
+
+
+class Plan(Message):
+    """What a step will do: batches of each round (a barrier stands between rounds)."""
+
+    key: str
+    rounds: tuple[tuple[Json, ...], ...]
+    collect: bool = True
+    bytes_to_write: int = 0
+
+
+class Problem(Message):
+    """Something wrong with the input that did not stop the job."""
+
+    severity: Literal["warning", "error"] = "warning"
+    code: str
+    message: str
+    files: tuple[str, ...] = ()
+
+
+class JobError(Message):
+    """Why a job failed."""
+
+    code: str
+    message: str
+    files: tuple[str, ...] = ()
+    user: bool = Field(description="a user can mend it; not retried")
+
+
+class JobResult(Message):
+    """Outcome of one attempt; stored as ``result.json`` in the attempt's folder."""
+
+    version: Literal[1] = 1
+    job: UUID
+    attempt: int
+    state: Literal["succeeded", "failed", "killed"]
+    plan: Plan | None = None
+    output: Json = Field(default_factory=dict)
+    products: dict[str, str] = Field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    error: JobError | None = None
+    code_version: str = ""
+    started_at: datetime
+    ended_at: datetime
+    cpu_s: float = 0.0
+    peak_memory_mb: float = 0.0

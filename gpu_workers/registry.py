@@ -1,0 +1,143 @@
+"""Registries of steps, readers, modules and tools; entry point: `load` and `names`.
+
+Built-in entries register the way a plug-in would, through entry points; a static list stands in
+when the package's metadata is missing (a source tree on ``sys.path`` without an installation).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from gpu_workers.errors import UserError
+from gpu_workers.messages import ExperimentDescription, Json, Plan, Problem
+
+Family = Literal["steps", "readers", "modules", "tools"]
+
+BUILT_IN: dict[Family, dict[str, str]] = {
+    "steps": {
+        "metaextract": "gpu_workers.steps.metaextract:MetaExtract",
+        "metaconfig": "gpu_workers.steps.metaconfig:MetaConfig",
+        "imextract": "gpu_workers.steps.imextract:ImExtract",
+        "corilla": "gpu_workers.steps.corilla:Corilla",
+        "illuminati": "gpu_workers.steps.illuminati:Illuminati",
+        "jterator": "gpu_workers.steps.jterator:Jterator",
+    },
+    "readers": {
+        "cellvoyager": "gpu_workers.formats.cellvoyager:CellVoyagerReader",
+        "imagexpress": "gpu_workers.formats.imagexpress:ImageXpressReader",
+        "pattern": "gpu_workers.formats.pattern:PatternReader",
+    },
+    "modules": {},
+    "tools": {"heatmap": "gpu_workers.tools.heatmap:HeatMap"},
+}
+
+
+class Arguments(BaseModel):
+    """Base of every argument model: its JSON Schema makes the form and the documentation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+A = TypeVar("A", bound=Arguments)
+
+
+def _ignore_progress(fraction: float, message: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """Where a step works and what it may use.
+
+    Attributes
+    ----------
+    root
+        Folder of the experiment.
+    key
+        Version of what is built; empty in `Step.plan`.
+    inputs
+        Product name -> manifest path below `root`.
+    progress
+        Called with a fraction in [0, 1] and a short message.
+    problems
+        Append what a person should know but which does not stop the job.
+    """
+
+    root: Path
+    experiment: ExperimentDescription
+    key: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    backend: Literal["cpu", "gpu"] = "cpu"
+    progress: Callable[[float, str], None] = _ignore_progress
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What `run` or `collect` hands back; both parts are small JSON."""
+
+    output: Json = field(default_factory=dict)
+    products: dict[str, str] = field(default_factory=dict)
+
+
+class Step(ABC, Generic[A]):
+    """One step of a workflow: plan, run (in rounds), collect.
+
+    `plan` lists batches and touches no pixel; `run` does one batch and writes only below folders
+    named by `StepContext.key`, atomically and deterministically, so that it may run twice; `collect`
+    joins metadata and names the products. `requires` names products of earlier steps.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    help: ClassVar[str]
+    VERSION: ClassVar[int]
+    requires: ClassVar[tuple[str, ...]] = ()
+    Arguments: ClassVar[type[Arguments]]
+
+    @abstractmethod
+    def plan(self, context: StepContext, arguments: A) -> Plan: ...
+
+    @abstractmethod
+    def run(self, context: StepContext, arguments: A, batch: Json) -> StepOutput: ...
+
+    def collect(self, context: StepContext, arguments: A) -> StepOutput:
+        """Join what the run jobs left below the version's folder."""
+        return StepOutput()
+
+
+@cache
+def _targets(family: Family) -> dict[str, str]:
+    found = {e.name: e.value for e in entry_points(group=f"tissuemaps.{family}")}
+    return {**BUILT_IN[family], **found}
+
+
+def names(family: Family) -> list[str]:
+    """Return the names registered in a family, sorted."""
+    return sorted(_targets(family))
+
+
+@cache
+def load(family: Family, name: str) -> Any:
+    """Return the class or function registered as `name`.
+
+    Raises
+    ------
+    UserError
+        No entry of that name; the message lists those there are.
+    """
+    try:
+        target = _targets(family)[name]
+    except KeyError:
+        known = ", ".join(names(family)) or "none"
+        raise UserError(f"no {family[:-1]} is called {name!r}; known: {known}", code="unknown_name") from None
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,148 @@
+"""Do one job in this process: `execute` (from a spec) and `run_step` (a whole step, for the command line)."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from gpu_workers import registry
+from gpu_workers.errors import DataMissing, TissueMapsError, UserError
+from gpu_workers.messages import ExperimentDescription, JobError, JobResult, JobSpec, Json, Problem
+from gpu_workers.registry import StepContext, StepOutput
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[float, str], None]
+
+
+def _silent(fraction: float, message: str) -> None: ...
+
+
+def _context(spec: JobSpec, root: Path, progress: Progress) -> StepContext:
+    return StepContext(
+        root=root,
+        experiment=spec.experiment,
+        key=spec.key,
+        inputs=dict(spec.inputs),
+        backend=spec.backend,
+        progress=progress,
+        problems=[],
+    )
+
+
+def _dispatch(spec: JobSpec, context: StepContext) -> Json:
+    if spec.kind == "tool":
+        tool = registry.load("tools", spec.name)()
+        output = tool.run(context, tool.Arguments.model_validate(spec.arguments), spec.batch)
+        return {"output": output.output, "products": output.products}
+    step = registry.load("steps", spec.name)()
+    missing = [name for name in step.requires if name not in context.inputs]
+    if missing:
+        raise DataMissing(f"{spec.name} needs {', '.join(missing)}, which no earlier step has made")
+    arguments = step.Arguments.model_validate(spec.arguments)
+    if spec.kind == "plan":
+        return {"plan": step.plan(context, arguments)}
+    if spec.kind == "run":
+        output = step.run(context, arguments, spec.batch)
+    else:
+        output = step.collect(context, arguments)
+    return {"output": output.output, "products": output.products}
+
+
+def _describe(error: Exception) -> JobError:
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        text = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        return JobError(code="invalid_arguments", message=text, user=True)
+    if isinstance(error, TissueMapsError):
+        return JobError(
+            code=error.code, message=error.message, files=error.files, user=isinstance(error, UserError)
+        )
+    if isinstance(error, MemoryError):
+        return JobError(code="out_of_memory", message="the job ran out of memory", user=False)
+    return JobError(code="internal_error", message=f"{type(error).__name__}: {error}", user=False)
+
+
+def execute(spec: JobSpec, root: Path, progress: Progress = _silent) -> JobResult:
+    """Do the job of `spec` below the experiment folder `root`; never raises for a failing job."""
+    context = _context(spec, root, progress)
+    started, cpu = datetime.now(UTC), time.process_time()
+    done: Json = {}
+    error: JobError | None = None
+    try:
+        done = _dispatch(spec, context)
+    except Exception as exception:
+        error = _describe(exception)
+        logger.exception("%s %s failed: %s", spec.kind, spec.name, error.message)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return JobResult(
+        job=spec.job,
+        attempt=spec.attempt,
+        state="failed" if error else "succeeded",
+        problems=tuple(context.problems),
+        error=error,
+        started_at=started,
+        ended_at=datetime.now(UTC),
+        cpu_s=time.process_time() - cpu,
+        peak_memory_mb=peak / (1024 if sys.platform != "darwin" else 1024**2),
+        **done,
+    )
+
+
+class StepFailed(TissueMapsError):
+    """A job of a step run in this process failed; carries the job's own error."""
+
+    def __init__(self, result: JobResult):
+        assert result.error is not None
+        super().__init__(result.error.message, code=result.error.code, files=result.error.files)
+        self.result = result
+
+
+def run_step(
+    root: Path,
+    name: str,
+    experiment: ExperimentDescription,
+    arguments: Json | None = None,
+    inputs: dict[str, str] | None = None,
+    progress: Progress = _silent,
+) -> tuple[StepOutput, list[Problem]]:
+    """Plan, run and collect one step in this process, one job after the other.
+
+    Returns the output of the last phase and all problems.
+
+    Raises
+    ------
+    StepFailed
+        A job failed; its error's message, code and files.
+    """
+    problems: list[Problem] = []
+    results: list[JobResult] = []
+
+    def do(kind: str, key: str = "", round_: int = 0, index: int = 0, batch: Json | None = None) -> JobResult:
+        spec = JobSpec(
+            job=uuid4(), attempt=1, kind=kind, name=name, experiment=experiment, key=key,
+            arguments=arguments or {}, inputs=inputs or {}, round=round_, index=index, batch=batch or {},
+        )  # fmt: skip
+        result = execute(spec, root, progress)
+        problems.extend(result.problems)
+        if result.error:
+            raise StepFailed(result)
+        return result
+
+    plan = do("plan").plan
+    assert plan is not None
+    for number, batches in enumerate(plan.rounds):
+        results.extend(do("run", plan.key, number, i, batch) for i, batch in enumerate(batches))
+    if plan.collect:
+        results.append(do("collect", plan.key))
+    products = {k: v for result in results for k, v in result.products.items()}
+    return StepOutput(results[-1].output if results else {}, products), problems
+
+

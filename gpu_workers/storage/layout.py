@@ -1,0 +1,122 @@
+"""The layout: which site lies where, which plane is which. Written by metaconfig, read by all.
+
+Coordinates are full-resolution pixels, y down, (y, x) order. Site and well positions are relative
+to their plate's mosaic; `PlateLayout.origin` places the plate in the experiment's world.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from gpu_workers.messages import Message
+from gpu_workers.storage import paths
+
+
+class ChannelLayout(Message):
+    """One channel of the experiment; `index` is its position on the c axis everywhere."""
+
+    index: int
+    name: str
+    wavelength_nm: float | None = None
+    color: str = Field(description="#rrggbb")
+    dtype: Literal["uint8", "uint16", "float32"]
+
+
+class AcquisitionLayout(Message):
+    """How an acquisition's own time points map to the experiment's t axis."""
+
+    id: str
+    name: str
+    plate: str
+    index: int
+    tpoint_offset: int = 0
+    cycle: int = 0
+    n_tpoints: int = 1
+
+
+class SiteLayout(Message):
+    """One field of view. `index` is dense, 0…S-1, within the plate."""
+
+    index: int
+    name: str = Field(description="the microscope's own number or name of the field")
+    well: str
+    y: int
+    x: int
+    height: int
+    width: int
+    stage_y_um: float | None = None
+    stage_x_um: float | None = None
+
+
+class WellLayout(Message):
+    """One well; `name` is a letter row and a two-digit column such as B02; row, column from 0."""
+
+    name: str
+    row: int
+    column: int
+    y: int
+    x: int
+    height: int
+    width: int
+
+
+class PlateLayout(Message):
+    """One plate and its place in the experiment's world."""
+
+    id: str
+    name: str
+    slug: str
+    n_rows: int
+    n_columns: int
+    origin: tuple[int, int] = (0, 0)
+    height: int
+    width: int
+    pitch: tuple[int, int] = Field(description="y and x distance of neighbouring wells, px")
+    shard: int = Field(description="side of a mosaic shard, px; a multiple of 512")
+    n_levels: int
+    wells: tuple[WellLayout, ...]
+    sites: tuple[SiteLayout, ...]
+
+
+class Layout(Message):
+    """The whole table but for the planes, which stand in ``planes.parquet`` beside it.
+
+    ``planes.parquet`` has one row per plane of the source: plate (str id), well, site (index in the
+    plate), acquisition (str id), t (the acquisition's own, from 0), channel (index), z (from 0),
+    role ("plane" or "projection" = made by the vendor), file (path below the acquisition's folder),
+    page (index within the file).
+    """
+
+    version: Literal[1] = 1
+    key: str
+    n_tpoints: int
+    n_zplanes: int
+    n_cycles: int = 1
+    pixel_size_um: float | None = None
+    z_step_um: float | None = None
+    channels: tuple[ChannelLayout, ...]
+    acquisitions: tuple[AcquisitionLayout, ...]
+    plates: tuple[PlateLayout, ...]
+
+    def plate(self, identifier: str) -> PlateLayout:
+        """Return the plate with that id; KeyError if there is none."""
+        for plate in self.plates:
+            if plate.id == str(identifier):
+                return plate
+        raise KeyError(identifier)
+
+
+def layout_path(key: str) -> str:
+    return f"{paths.layout_folder(key)}/layout.json"
+
+
+def planes_path(key: str) -> str:
+    return f"{paths.layout_folder(key)}/planes.parquet"
+
+
+def load_layout(root: Path, manifest: str) -> Layout:
+    """Read the layout named by an ``inputs["layout"]`` path."""
+    return Layout.model_validate_json((root / manifest).read_bytes())
