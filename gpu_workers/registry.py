@@ -114,6 +114,24 @@ class Step(ABC, Generic[A]):
         return StepOutput()
 
 
+class Tool(ABC, Generic[A]):
+    """One analysis tool: from arguments and the objects of an experiment to values per object.
+
+    `run` is one job on the ``interactive`` queue; it writes only below ``results/<id>`` (the id
+    stands in ``batch["result"]``), atomically and deterministically, so that it may run twice.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    help: ClassVar[str]
+    VERSION: ClassVar[int]
+    requires: ClassVar[tuple[str, ...]] = ("objects",)
+    Arguments: ClassVar[type[Arguments]]
+
+    @abstractmethod
+    def run(self, context: StepContext, arguments: A, batch: Json) -> StepOutput: ...
+
+
 @cache
 def _targets(family: Family) -> dict[str, str]:
     found = {e.name: e.value for e in entry_points(group=f"tissuemaps.{family}")}
@@ -138,6 +156,8 @@ def load(family: Family, name: str) -> Any:
         target = _targets(family)[name]
     except KeyError:
         known = ", ".join(names(family)) or "none"
-        raise UserError(f"no {family[:-1]} is called {name!r}; known: {known}", code="unknown_name") from None
+        raise UserError(
+            f"no {family[:-1]} is called {name!r}; known: {known}", code="unknown_name"
+        ) from None
     module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)
