@@ -92,8 +92,8 @@ class Step(ABC, Generic[A]):
     """One step of a workflow: plan, run (in rounds), collect.
 
     `plan` lists batches and touches no pixel; `run` does one batch and writes only below folders
-    named by `StepContext.key`, atomically and deterministically, so that it may run twice; `collect`
-    joins metadata and names the products. `requires` names products of earlier steps.
+    named by `StepContext.key`, atomically and deterministically, so that it may run twice;
+    `collect` joins metadata and names the products. `requires` names products of earlier steps.
     """
 
     name: ClassVar[str]
@@ -109,7 +109,7 @@ class Step(ABC, Generic[A]):
     @abstractmethod
     def run(self, context: StepContext, arguments: A, batch: Json) -> StepOutput: ...
 
-    def collect(self, context: StepContext, arguments: A) -> StepOutput:
+    def collect(self, context: StepContext, arguments: A) -> StepOutput:  # noqa: ARG002
         """Join what the run jobs left below the version's folder."""
         return StepOutput()
 

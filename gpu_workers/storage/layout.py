@@ -110,10 +110,12 @@ class Layout(Message):
 
 
 def layout_path(key: str) -> str:
+    """Path of a layout below the experiment root."""
     return f"{paths.layout_folder(key)}/layout.json"
 
 
 def planes_path(key: str) -> str:
+    """Path of a layout's table of planes below the experiment root."""
     return f"{paths.layout_folder(key)}/planes.parquet"
 
 

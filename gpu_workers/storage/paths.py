@@ -31,30 +31,37 @@ def uploads(acquisition: UUID | str) -> str:
 
 
 def metadata_folder(key: str) -> str:
+    """Folder of what metaextract read."""
     return f"metadata/{key}"
 
 
 def layout_folder(key: str) -> str:
+    """Folder of one layout version."""
     return f"layouts/{key}"
 
 
 def plates_folder(key: str) -> str:
+    """Folder of the raw plates of one conversion."""
     return f"plates/{key}"
 
 
 def illumination_folder(key: str) -> str:
+    """Folder of one set of illumination statistics."""
     return f"illumination/{key}"
 
 
 def mosaic_folder(key: str) -> str:
+    """Folder of one mosaic version."""
     return f"mosaics/{key}"
 
 
 def objects_folder(key: str, object_type: str | None = None) -> str:
+    """Folder of one segmentation, or of one object type in it."""
     return f"objects/{key}" if object_type is None else f"objects/{key}/{object_type}"
 
 
 def results_folder(result: UUID | str) -> str:
+    """Folder of one tool result."""
     return f"results/{result}"
 
 
@@ -76,8 +83,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
-        os.chmod(temporary, 0o644)  # noqa: S103
-        os.replace(temporary, path)  # noqa: PTH105
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -1,7 +1,7 @@
 """Tool results on disk: one little-endian float32 value per object and plate, and what they mean.
 
-``results/<id>/result.json`` holds `ResultInfo`; ``results/<id>/<plate id>.f4`` holds the values of a
-plate, value i for the object with index i + 1, NaN where there is none.
+``results/<id>/result.json`` holds `ResultInfo`; ``results/<id>/<plate id>.f4`` holds the values of
+a plate, value i for the object with index i + 1, NaN where there is none.
 """
 
 from __future__ import annotations
@@ -52,10 +52,12 @@ class ResultInfo(Message):
 
 
 def values_path(result: str, plate: str) -> str:
+    """Path of the values of one plate below the experiment root."""
     return f"{paths.results_folder(result)}/{plate}.f4"
 
 
 def info_path(result: str) -> str:
+    """Path of what the result means below the experiment root."""
     return f"{paths.results_folder(result)}/result.json"
 
 
