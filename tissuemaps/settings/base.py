@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from tissuemaps.logs import settings as _log_settings
+
 BASE_DIR = Path(__file__).resolve().parents[2]
+STATE = Path(os.environ.get("TISSUEMAPS_STATE", BASE_DIR / ".state"))
 
 
 def _database(url: str) -> dict[str, object]:
@@ -18,8 +21,27 @@ def _database(url: str) -> dict[str, object]:
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"pool": {"min_size": 0, "max_size": int(os.environ.get("DATABASE_POOL", "10")), "timeout": 20}},
+        "OPTIONS": {
+            "pool": {
+                "min_size": 0,
+                "max_size": int(os.environ.get("DATABASE_POOL", "10")),
+                "timeout": 20,
+            }
+        },
     }
+
+
+def _secret() -> str:
+    """Return the secret key: from the environment, else from the file the supervisor made."""
+    named = os.environ.get("TISSUEMAPS_SECRET_KEY", "")
+    if named:
+        return named
+    try:
+        return (
+            Path(os.environ.get("TISSUEMAPS_SECRET_FILE", STATE / "secret_key")).read_text().strip()
+        )
+    except OSError:
+        return ""  # Django refuses to sign anything with it
 
 
 def _flag(name: str, default: str = "0") -> bool:
@@ -27,7 +49,7 @@ def _flag(name: str, default: str = "0") -> bool:
 
 
 DEBUG = _flag("TISSUEMAPS_DEBUG")
-SECRET_KEY = os.environ.get("TISSUEMAPS_SECRET_KEY", "")
+SECRET_KEY = _secret()
 ALLOWED_HOSTS = os.environ.get("TISSUEMAPS_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 CSRF_TRUSTED_ORIGINS = [o for o in os.environ.get("TISSUEMAPS_ORIGINS", "").split(",") if o]
 
@@ -36,7 +58,7 @@ DATABASES = {"default": _database(os.environ.get("DATABASE_URL", "postgresql:///
 if os.environ.get("DATABASE_SOCKET"):
     DATABASES["default"]["HOST"] = os.environ["DATABASE_SOCKET"]
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
-TISSUEMAPS_DATA = Path(os.environ.get("TISSUEMAPS_DATA", BASE_DIR / ".state" / "data"))
+TISSUEMAPS_DATA = Path(os.environ.get("TISSUEMAPS_DATA", STATE / "data"))
 # Folders of the server that users may register; nothing outside them is ever read.
 TISSUEMAPS_ROOTS = [Path(p) for p in os.environ.get("TISSUEMAPS_ROOTS", "").split(os.pathsep) if p]
 UPLOAD_REQUEST_BYTES = 16 * 1024 * 1024
@@ -67,12 +89,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "tissuemaps.logs.RequestContext",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "tissuemaps.logs.UserContext",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -95,7 +119,10 @@ TEMPLATES = [
 ]
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "guardian.backends.ObjectPermissionBackend"]
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -103,14 +130,18 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 ANONYMOUS_USER_NAME = None
 KNOX_TOKEN_MODEL = "accounts.ApiToken"
-REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_MODEL": "accounts.ApiToken", "AUTO_REFRESH": False}
+REST_KNOX = {
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_MODEL": "accounts.ApiToken",
+    "AUTO_REFRESH": False,
+}
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login/"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "apps.accounts.authentication.BearerAuthentication",
+        "apps.core.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
@@ -146,7 +177,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [p for p in [BASE_DIR / "tissuemaps" / "static"] if p.is_dir()]
-STATIC_ROOT = Path(os.environ.get("TISSUEMAPS_STATIC", BASE_DIR / ".state" / "static"))
+STATIC_ROOT = Path(os.environ.get("TISSUEMAPS_STATIC", STATE / "static"))
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -156,10 +187,4 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("TISSUEMAPS_HTTPS")
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("TISSUEMAPS_LOG_LEVEL", "INFO")},
-}
+LOGGING = _log_settings()
