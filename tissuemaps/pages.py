@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET
 
 
 @require_GET
-def health(request: HttpRequest) -> HttpResponse:
+def health(_request: HttpRequest) -> HttpResponse:
     """Answer 200 when the web server is up; says nothing else to strangers."""
     return JsonResponse({"status": "ok"})
 

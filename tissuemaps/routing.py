@@ -10,7 +10,11 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 
 def build(django_application: Any) -> Any:
     """Return the ASGI application around Django's."""
-    routes = import_module("apps.workflows.consumers").routes if find_spec("apps.workflows.consumers") else []
+    routes = (
+        import_module("apps.workflows.consumers").routes
+        if find_spec("apps.workflows.consumers")
+        else []
+    )
     http = django_application
     if find_spec("apps.tiles.application"):
         http = import_module("apps.tiles.application").TileApplication(django_application)

@@ -10,7 +10,11 @@ from tissuemaps.pages import application_page, health
 urlpatterns = [
     path("health", health, name="health"),
     path("admin/", admin.site.urls),
-    path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
+    path(
+        "login/",
+        LoginView.as_view(template_name="login.html", redirect_authenticated_user=True),
+        name="login",
+    ),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("api/v1/", include(api)),
     re_path(r"^(?!api/|static/|tiles/|zarr/|ws/).*$", application_page, name="application"),
