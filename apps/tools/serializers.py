@@ -1,0 +1,77 @@
+"""What goes in and out of the tools' endpoints."""
+
+from rest_framework import serializers
+
+from apps.tools.models import ResultState, ToolResult
+
+
+class NamedSerializer(serializers.Serializer):
+    """An id and a name."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+
+
+class ToolSerializer(serializers.Serializer):
+    """One tool and the JSON Schema of its arguments."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    help = serializers.CharField()
+    version = serializers.IntegerField()
+    schema = serializers.JSONField()
+
+
+class ToolRequestSerializer(serializers.Serializer):
+    """A request to a tool."""
+
+    tool = serializers.CharField(max_length=50)
+    object_type = serializers.CharField(max_length=50)
+    arguments = serializers.DictField(default=dict)
+    name = serializers.CharField(max_length=100, default="", allow_blank=True)
+
+
+class ToolResultSerializer(serializers.ModelSerializer):
+    """A result and what it means."""
+
+    object_type = NamedSerializer(read_only=True)
+    created_by = serializers.CharField(source="created_by.username", default=None, read_only=True)
+    state = serializers.ChoiceField(choices=ResultState.choices, read_only=True)
+    values_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ToolResult
+        fields = (
+            "id",
+            "tool",
+            "tool_version",
+            "name",
+            "object_type",
+            "arguments",
+            "state",
+            "error",
+            "info",
+            "job",
+            "values_url",
+            "created_by",
+            "created_at",
+        )
+
+    def get_values_url(self, result: ToolResult) -> str:
+        """Return where the values are."""
+        return f"/api/v1/experiments/{result.experiment_id}/tool-results/{result.id}/values/"
+
+
+class RenameSerializer(serializers.Serializer):
+    """A new name."""
+
+    name = serializers.CharField(max_length=100)
+
+
+class ValuesQuerySerializer(serializers.Serializer):
+    """Which values, and how."""
+
+    plate = serializers.UUIDField()
+    format = serializers.ChoiceField(choices=["f4", "u1"], default="f4")
+    low = serializers.FloatField(required=False)
+    high = serializers.FloatField(required=False)

@@ -1,0 +1,142 @@
+"""Endpoints of the tools; `routes` is what the API includes."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.urls import URLPattern, path
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.core.pagination import CursorPagination
+from apps.tools import selectors, services
+from apps.tools.serializers import (
+    RenameSerializer,
+    ToolRequestSerializer,
+    ToolResultSerializer,
+    ToolSerializer,
+    ValuesQuerySerializer,
+)
+
+
+def _valid(serializer: Any) -> dict[str, Any]:
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+class ToolListView(APIView):
+    """The tools there are."""
+
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(responses=ToolSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """List every tool with the JSON Schema of its arguments."""
+        return Response(ToolSerializer(selectors.tools_describe(), many=True).data)
+
+
+class ToolRequestView(APIView):
+    """Ask a tool for a result."""
+
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(request=ToolRequestSerializer, responses={202: ToolResultSerializer})
+    def post(self, request: Request, experiment_id: UUID) -> Response:
+        """Submit a request; the answer is the result that will be filled."""
+        data = _valid(ToolRequestSerializer(data=request.data))
+        result = services.tool_request(user=request.user, experiment_id=experiment_id, **data)
+        return Response(ToolResultSerializer(result).data, status=status.HTTP_202_ACCEPTED)
+
+
+class ToolResultListView(APIView):
+    """The results of an experiment."""
+
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(responses=ToolResultSerializer(many=True))
+    def get(self, request: Request, experiment_id: UUID) -> Response:
+        """List results, newest first, in pages."""
+        results = selectors.tool_results_list(user=request.user, experiment_id=experiment_id)
+        paginator = CursorPagination()
+        page = paginator.paginate_queryset(results, request, view=self)
+        return paginator.get_paginated_response(ToolResultSerializer(page, many=True).data)
+
+
+class ToolResultView(APIView):
+    """One result."""
+
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(responses=ToolResultSerializer)
+    def get(self, request: Request, experiment_id: UUID, result_id: UUID) -> Response:
+        """Return a result: its state and, when it is done, what it shows."""
+        result = selectors.tool_result_get(
+            user=request.user, experiment_id=experiment_id, result_id=result_id
+        )
+        return Response(ToolResultSerializer(result).data)
+
+    @extend_schema(request=RenameSerializer, responses=ToolResultSerializer)
+    def patch(self, request: Request, experiment_id: UUID, result_id: UUID) -> Response:
+        """Rename a result."""
+        data = _valid(RenameSerializer(data=request.data))
+        result = services.tool_result_rename(
+            user=request.user, experiment_id=experiment_id, result_id=result_id, **data
+        )
+        return Response(ToolResultSerializer(result).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, experiment_id: UUID, result_id: UUID) -> Response:
+        """Delete a result."""
+        services.tool_result_delete(
+            user=request.user, experiment_id=experiment_id, result_id=result_id
+        )
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ToolResultValuesView(APIView):
+    """The values of a result."""
+
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(
+        parameters=[ValuesQuerySerializer],
+        responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY)},
+    )
+    def get(self, request: Request, experiment_id: UUID, result_id: UUID) -> HttpResponse:
+        """Return the values of one plate, little-endian, value i for the object of index i + 1."""
+        data = _valid(ValuesQuerySerializer(data=request.query_params))
+        raw, low, high, count = selectors.tool_result_values(
+            user=request.user,
+            experiment_id=experiment_id,
+            result_id=result_id,
+            plate_id=data["plate"],
+            as_bytes=data["format"] == "u1",
+            low=data.get("low"),
+            high=data.get("high"),
+        )
+        headers = {"X-Low": repr(low), "X-High": repr(high), "X-Count": str(count)}
+        headers["Cache-Control"] = "private, max-age=31536000, immutable"
+        return HttpResponse(raw, content_type="application/octet-stream", headers=headers)
+
+
+_result = "experiments/<uuid:experiment_id>/tool-results/<uuid:result_id>/"
+routes: list[URLPattern] = [
+    path("tools/", ToolListView.as_view(), name="tool-list"),
+    path(
+        "experiments/<uuid:experiment_id>/tool-requests/",
+        ToolRequestView.as_view(),
+        name="tool-request",
+    ),
+    path(
+        "experiments/<uuid:experiment_id>/tool-results/",
+        ToolResultListView.as_view(),
+        name="tool-result-list",
+    ),
+    path(_result, ToolResultView.as_view(), name="tool-result"),
+    path(f"{_result}values/", ToolResultValuesView.as_view(), name="tool-result-values"),
+]
