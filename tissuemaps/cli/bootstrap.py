@@ -66,6 +66,7 @@ def _command(argv: list[str | Path], what: str, **extra: str) -> None:
     if done.returncode == 0:
         return
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("hint:")]
     if any("No space left" in line or "ENOSPC" in line for line in lines):
         raise SetUpError(f"no space left on the disk while {what}")
     sys.stderr.write(done.stdout[-4000:])
