@@ -7,6 +7,7 @@ chunks to browsers verbatim; `decode` is for those who want the pixels.
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 from collections import OrderedDict
@@ -23,6 +24,7 @@ from gpu_workers.errors import FileError
 
 _ABSENT = 2**64 - 1
 _ENTRY = struct.Struct("<QQ")
+_SIZES = struct.Struct("<I4xI")  # of Blosc's header: decoded and encoded bytes
 # Without these flags (not Linux) `read_cached` always answers "would block".
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 
@@ -184,7 +186,7 @@ def _open_shard(array: StoredArray, path: Path) -> _Shard | None:
     shard = _Shard(descriptor, None)
     if array.shard is None:
         return shard
-    entries = _ENTRY.size * int(np.prod(array.per_shard))
+    entries = _ENTRY.size * math.prod(array.per_shard)
     length = entries + (4 if array.index_checked else 0)
     start = os.fstat(descriptor).st_size - length if array.index_at_end else 0
     index = os.pread(descriptor, length, start) if start >= 0 else b""
@@ -295,8 +297,17 @@ def decode(array: StoredArray, data: bytes) -> NDArray[Any]:
         raise FileError(f"{array.compression} chunks are not decoded here", code="bad_array")
     from numcodecs import blosc
 
-    try:
-        raw = data if array.compression is None else blosc.decompress(data)
-        return np.frombuffer(raw, np.dtype(array.dtype).newbyteorder("<")).reshape(array.chunk[-2:])
-    except (RuntimeError, ValueError) as error:
-        raise FileError(f"a chunk of {array.folder.name} is damaged", code="bad_shard") from error
+    dtype = np.dtype(array.dtype).newbyteorder("<")
+    size = dtype.itemsize * math.prod(array.chunk)
+    damaged = FileError(f"a chunk of {array.folder.name} is damaged", code="bad_shard")
+    if array.compression == "blosc":
+        # Blosc trusts its header, so the sizes there are compared with ours first.
+        if len(data) < 16 or _SIZES.unpack_from(data, 4) != (size, len(data)):
+            raise damaged
+        try:
+            data = blosc.decompress(data)
+        except (RuntimeError, ValueError) as error:
+            raise damaged from error
+    if len(data) != size:
+        raise damaged
+    return np.frombuffer(data, dtype).reshape(array.chunk[-2:])
