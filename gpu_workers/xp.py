@@ -1,0 +1,105 @@
+"""The seam between host and device arrays; the only owner of cupy. Entry point: `operation`.
+
+An operation of `gpu_workers.imaging` is one public function. Its body works on host memory; a half
+for the device registers with `device_half`, and the namespace of the first argument decides which
+one runs. Nothing is copied behind a caller's back: steps call `to_device` once and `to_host` once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, wraps
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from gpu_workers.errors import UserError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_device_halves: dict[str, Callable[..., Any]] = {}
+
+
+def namespace(*arrays: Any) -> Any:
+    """Return the module (numpy or cupy) that the arrays belong to.
+
+    Raises
+    ------
+    TypeError
+        Host and device arrays are mixed.
+    """
+    found = {
+        type(a).__module__.partition(".")[0] for a in arrays if hasattr(a, "__array_priority__")
+    }
+    on_device = "cupy" in found
+    if on_device and found != {"cupy"}:
+        raise TypeError("host and device arrays are mixed")
+    return import_module("cupy") if on_device else np
+
+
+@cache
+def has_gpu() -> bool:
+    """Return whether cupy is installed and sees at least one device."""
+    if find_spec("cupy") is None:
+        return False
+    cupy = import_module("cupy")
+    try:
+        return int(cupy.cuda.runtime.getDeviceCount()) > 0
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return False
+
+
+def to_device(array: np.ndarray) -> Any:
+    """Copy a host array to the current device.
+
+    Raises
+    ------
+    UserError
+        There is no device here (code ``no_gpu``).
+    """
+    if not has_gpu():
+        raise UserError("this worker has no usable GPU", code="no_gpu")
+    return import_module("cupy").asarray(array)
+
+
+def to_host(array: Any) -> np.ndarray:
+    """Return the array in host memory; a host array is returned as it is."""
+    if namespace(array) is np:
+        return np.asarray(array)
+    return np.asarray(import_module("cupy").asnumpy(array))
+
+
+def operation(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a host function choose its device half when its first argument lies on a device.
+
+    Raises (when called)
+    --------------------
+    UserError
+        The array lies on a device and the operation has no device half (``no_gpu_implementation``).
+    """
+    name = function.__name__
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if namespace(args[0]) is np:
+            return function(*args, **kwargs)
+        half = _device_halves.get(name)
+        if half is None:
+            raise UserError(f"{name} has no GPU implementation", code="no_gpu_implementation")
+        result: R = half(*args, **kwargs)
+        return result
+
+    return call
+
+
+def device_half(of: Callable[P, R]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Register the decorated function as the device half of the operation `of`."""
+
+    def register(half: Callable[P, R]) -> Callable[P, R]:
+        _device_halves[of.__name__] = half
+        return half
+
+    return register
