@@ -19,3 +19,8 @@ urlpatterns = [
     path("api/v1/", include(api)),
     re_path(r"^(?!api/|static/|tiles/|zarr/|ws/).*$", application_page, name="application"),
 ]
+
+handler400 = "apps.core.problems.bad_request"
+handler403 = "apps.core.problems.permission_denied"
+handler404 = "apps.core.problems.page_not_found"
+handler500 = "apps.core.problems.server_error"

@@ -95,7 +95,7 @@ def visible(
     """Return those rows of a queryset on which the user has at least this level."""
     if not user.is_authenticated or not user.is_active:
         return queryset.none()
-    label = queryset.model._meta.app_label
+    label = queryset.model._meta.app_label  # noqa: SLF001
     codenames = [f"{label}.{name}" for name in _codenames(Level(level))]
     found: models.QuerySet[M] = get_objects_for_user(
         user,
