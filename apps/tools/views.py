@@ -1,6 +1,5 @@
 """Endpoints of the tools; `routes` is what the API includes."""
 
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -8,12 +7,10 @@ from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from apps.core.pagination import CursorPagination
+from apps.core.api import Endpoint, lists
 from apps.tools import selectors, services
 from apps.tools.serializers import (
     RenameSerializer,
@@ -24,15 +21,8 @@ from apps.tools.serializers import (
 )
 
 
-def _valid(serializer: Any) -> dict[str, Any]:
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
-
-
-class ToolListView(APIView):
+class ToolListView(Endpoint):
     """The tools there are."""
-
-    permission_classes = [IsAuthenticated]
 
     @extend_schema(responses=ToolSerializer(many=True))
     def get(self, request: Request) -> Response:
@@ -40,37 +30,29 @@ class ToolListView(APIView):
         return Response(ToolSerializer(selectors.tools_describe(), many=True).data)
 
 
-class ToolRequestView(APIView):
+class ToolRequestView(Endpoint):
     """Ask a tool for a result."""
-
-    permission_classes = [IsAuthenticated]
 
     @extend_schema(request=ToolRequestSerializer, responses={202: ToolResultSerializer})
     def post(self, request: Request, experiment_id: UUID) -> Response:
         """Submit a request; the answer is the result that will be filled."""
-        data = _valid(ToolRequestSerializer(data=request.data))
+        data = self.valid(ToolRequestSerializer)
         result = services.tool_request(user=request.user, experiment_id=experiment_id, **data)
         return Response(ToolResultSerializer(result).data, status=status.HTTP_202_ACCEPTED)
 
 
-class ToolResultListView(APIView):
+class ToolResultListView(Endpoint):
     """The results of an experiment."""
 
-    permission_classes = [IsAuthenticated]
-
-    @extend_schema(responses=ToolResultSerializer(many=True))
+    @lists(ToolResultSerializer)
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List results, newest first, in pages."""
         results = selectors.tool_results_list(user=request.user, experiment_id=experiment_id)
-        paginator = CursorPagination()
-        page = paginator.paginate_queryset(results, request, view=self)
-        return paginator.get_paginated_response(ToolResultSerializer(page, many=True).data)
+        return self.page(request, results, ToolResultSerializer)
 
 
-class ToolResultView(APIView):
+class ToolResultView(Endpoint):
     """One result."""
-
-    permission_classes = [IsAuthenticated]
 
     @extend_schema(responses=ToolResultSerializer)
     def get(self, request: Request, experiment_id: UUID, result_id: UUID) -> Response:
@@ -83,7 +65,7 @@ class ToolResultView(APIView):
     @extend_schema(request=RenameSerializer, responses=ToolResultSerializer)
     def patch(self, request: Request, experiment_id: UUID, result_id: UUID) -> Response:
         """Rename a result."""
-        data = _valid(RenameSerializer(data=request.data))
+        data = self.valid(RenameSerializer)
         result = services.tool_result_rename(
             user=request.user, experiment_id=experiment_id, result_id=result_id, **data
         )
@@ -98,10 +80,8 @@ class ToolResultView(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class ToolResultValuesView(APIView):
+class ToolResultValuesView(Endpoint):
     """The values of a result."""
-
-    permission_classes = [IsAuthenticated]
 
     @extend_schema(
         parameters=[ValuesQuerySerializer],
@@ -109,7 +89,7 @@ class ToolResultValuesView(APIView):
     )
     def get(self, request: Request, experiment_id: UUID, result_id: UUID) -> HttpResponse:
         """Return the values of one plate, little-endian, value i for the object of index i + 1."""
-        data = _valid(ValuesQuerySerializer(data=request.query_params))
+        data = self.query(ValuesQuerySerializer)
         raw, low, high, count = selectors.tool_result_values(
             user=request.user,
             experiment_id=experiment_id,
