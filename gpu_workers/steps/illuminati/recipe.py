@@ -1,0 +1,178 @@
+"""What goes into a mosaic: which projection, which correction, which map to 16 bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from gpu_workers.errors import DataMissing, UserError
+from gpu_workers.imaging import mosaic
+from gpu_workers.imaging.illumination import IlluminationStatistics, Method, correct
+from gpu_workers.registry import Arguments, StepContext
+from gpu_workers.storage import illumination, paths
+from gpu_workers.storage.layout import Layout, load_layout
+from gpu_workers.storage.plates import Plates
+from gpu_workers.storage.pyramid import Place
+
+Projection = Literal["max", "mean"]
+
+
+class IlluminatiArguments(Arguments):
+    """What a person chooses for the mosaic."""
+
+    projection: Literal["auto", "none", "max", "mean"] = Field(
+        "auto",
+        title="Projection",
+        description="Which image of a z stack to show: all planes (none), or the projection that"
+        " imextract made (max, mean). auto: the projection if there is one.",
+    )
+    correct: bool = Field(
+        False,
+        title="Correct illumination",
+        description="Even out the illumination with corilla's statistics. Measurements never use"
+        " the mosaic; this changes only what is seen.",
+    )
+    correct_except: tuple[str, ...] = Field(
+        (), title="Channels left alone", description="Names of channels not to correct."
+    )
+    force: bool = Field(
+        False,
+        title="Correct in any case",
+        description="Correct although the statistics stand on too few images and may distort.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMap:
+    """How stored values become original ones: ``stored * scale + offset``."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+    n_not_finite: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The resolved arguments of one run of the step, and the images it works on."""
+
+    context: StepContext
+    arguments: IlluminatiArguments
+    layout: Layout
+    plates: Plates
+    projection: Projection | None
+    corrected: tuple[int, ...]
+    _statistics: dict[int, tuple[IlluminationStatistics, Method]] = field(default_factory=dict)
+
+    @classmethod
+    def resolve(cls, context: StepContext, arguments: IlluminatiArguments) -> Recipe:
+        """Check the arguments against what earlier steps have made.
+
+        Raises
+        ------
+        UserError
+            No such projection (``no_projection``), no such channel (``unknown_channel``), too few
+            images for a correction (``too_few_images``).
+        DataMissing
+            Correction was asked for and there are no statistics.
+        """
+        layout = load_layout(context.root, context.inputs["layout"])
+        plates = Plates.open(context.root, context.inputs["plates"])
+        projection = _projection(arguments.projection, plates)
+        corrected = _corrected(context, arguments, layout) if arguments.correct else ()
+        return cls(context, arguments, layout, plates, projection, corrected)
+
+    @property
+    def n_zplanes(self) -> int:
+        """Planes of the mosaic along z."""
+        return self.plates.n_zplanes(self.projection)
+
+    @property
+    def float_channels(self) -> tuple[int, ...]:
+        """Channels that must be mapped to 16 bits."""
+        return tuple(c.index for c in self.layout.channels if c.dtype == "float32")
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """All planes of a plate: (t, c, z)."""
+        sizes = (self.layout.n_tpoints, len(self.layout.channels), self.n_zplanes)
+        return tuple((t, c, z) for t, c, z in np.ndindex(*sizes))
+
+    def read(self, plate: str, site: int, place: Place) -> NDArray | None:
+        """Return a site's plane, corrected if asked, in its original type; None if missing."""
+        t, c, z = place
+        image = self.plates.read(plate, site, t, c, z, self.projection)
+        if image is None or c not in self.corrected:
+            return image
+        if c not in self._statistics:
+            self._statistics[c] = illumination.load_illumination(
+                self.context.root,
+                self.context.inputs["illumination"],
+                c,
+                force=self.arguments.force,
+            )
+        statistics, method = self._statistics[c]
+        return correct(image, statistics, method=method, force=self.arguments.force)
+
+    def read_stored(
+        self, plate: str, maps: dict[int, ValueMap], site: int, place: Place
+    ) -> NDArray | None:
+        """Return a site's plane as the mosaic stores it: uint8 or uint16."""
+        image = self.read(plate, site, place)
+        value_map = maps[place[1]]
+        if image is None or image.dtype.kind == "u":
+            return image
+        return mosaic.quantise(image, value_map.offset, value_map.scale)
+
+
+def key_of(name: str, version: int, context: StepContext, arguments: IlluminatiArguments) -> str:
+    """Return the key of the mosaic; statistics that are not used don't change it."""
+    wanted = ("layout", "plates", *(("illumination",) if arguments.correct else ()))
+    inputs = {k: v for k, v in context.inputs.items() if k in wanted}
+    chosen = arguments.model_dump(mode="json")
+    if not arguments.correct:
+        chosen = {"projection": arguments.projection, "correct": False}
+    return paths.content_key(name, version, context.backend, chosen, inputs)
+
+
+def value_map(low: float, high: float, n_not_finite: int = 0) -> ValueMap:
+    """Return the map whose 65,536 values span the range; of nothing finite, or of one value: scale 1."""
+    if not low < high:
+        return ValueMap(1.0, low if np.isfinite(low) else 0.0, n_not_finite)
+    return ValueMap((high - low) / (mosaic.N_VALUES - 1), low, n_not_finite)
+
+
+def _projection(wanted: str, plates: Plates) -> Projection | None:
+    if wanted == "none":
+        return None
+    if wanted == "auto":
+        return next((p for p in ("max", "mean") if p in plates.projections), None)
+    found: Projection = "max" if wanted == "max" else "mean"
+    if found not in plates.projections:
+        raise UserError(
+            f"there is no {wanted} projection: let imextract make one (its argument projection)",
+            code="no_projection",
+        )
+    return found
+
+
+def _corrected(
+    context: StepContext, arguments: IlluminatiArguments, layout: Layout
+) -> tuple[int, ...]:
+    names = {c.name for c in layout.channels}
+    unknown = sorted(set(arguments.correct_except) - names)
+    if unknown:
+        raise UserError(
+            f"there is no channel {', '.join(unknown)}; known: {', '.join(sorted(names))}",
+            code="unknown_channel",
+        )
+    path = context.inputs.get("illumination")
+    if path is None:
+        raise DataMissing("correction needs the statistics of corilla, which has not run")
+    chosen = [c for c in layout.channels if c.name not in arguments.correct_except]
+    for channel in chosen:
+        illumination.load_illumination(context.root, path, channel.index, force=arguments.force)
+    return tuple(c.index for c in chosen)

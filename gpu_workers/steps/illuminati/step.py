@@ -1,0 +1,227 @@
+"""The step itself: which jobs there are, what one does, what remains at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+
+from gpu_workers.imaging.mosaic import N_VALUES, finite_range
+from gpu_workers.messages import Json, Plan, Problem
+from gpu_workers.registry import Step, StepContext, StepOutput
+from gpu_workers.steps.illuminati.painting import Painter
+from gpu_workers.steps.illuminati.planning import (
+    BuildBatch,
+    RangeBatch,
+    as_batch,
+    build_batches,
+    range_batches,
+)
+from gpu_workers.steps.illuminati.recipe import (
+    IlluminatiArguments,
+    Recipe,
+    ValueMap,
+    key_of,
+    value_map,
+)
+from gpu_workers.steps.illuminati.summary import stored_window, summarise
+from gpu_workers.storage import mosaics, ome, paths
+from gpu_workers.storage.layout import PlateLayout
+from gpu_workers.storage.mosaics import MosaicManifest, PlateMosaic
+from gpu_workers.storage.pyramid import TILE, Pyramid, Round, plan_rounds
+
+# Measured on camera images: a mosaic with all its levels takes this part of the raw pixels' bytes.
+BYTES_PER_RAW_BYTE = 0.85
+
+
+class Illuminati(Step[IlluminatiArguments]):
+    """Build one zoomable image per plate.
+
+    The first rounds find the range of channels of floats, if there are any; the next makes level 0
+    and the levels whose shards a job can own entirely; the others the rest, up to one tile.
+    """
+
+    name: ClassVar[str] = "illuminati"
+    title: ClassVar[str] = "Build mosaics"
+    help: ClassVar[str] = "Paste the sites of each plate into one image that zooms seamlessly."
+    VERSION: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("layout", "plates")
+    Arguments: ClassVar[type[IlluminatiArguments]] = IlluminatiArguments
+
+    def plan(self, context: StepContext, arguments: IlluminatiArguments) -> Plan:
+        """List the jobs; raises UserError or DataMissing where the arguments cannot be met."""
+        recipe = Recipe.resolve(context, arguments)
+        key = key_of(self.name, self.VERSION, context, arguments)
+        rounds: list[tuple[Json, ...]] = []
+        if recipe.float_channels:
+            rounds.append(tuple(b.model_dump(mode="json") for b in _range_batches(recipe)))
+        by_level: dict[int, list[Json]] = {}
+        for plate in recipe.layout.plates:
+            for number, round_ in enumerate(_rounds(recipe, plate)):
+                pyramid = _pyramid(recipe, key, plate)
+                batches = build_batches(plate, pyramid, round_, recipe.places)
+                by_level.setdefault(number, []).extend(b.model_dump(mode="json") for b in batches)
+        rounds.extend(tuple(by_level[number]) for number in sorted(by_level))
+        pixels = sum(s.height * s.width for p in recipe.layout.plates for s in p.sites)
+        size = 2 * pixels * len(recipe.places) * BYTES_PER_RAW_BYTE
+        return Plan(key=key, rounds=tuple(r for r in rounds if r), bytes_to_write=math.ceil(size))
+
+    def run(self, context: StepContext, arguments: IlluminatiArguments, batch: Json) -> StepOutput:
+        """Do one batch; writes shards, and a file with what was counted."""
+        recipe = Recipe.resolve(context, arguments)
+        work = as_batch(batch)
+        if isinstance(work, RangeBatch):
+            return _find_range(recipe, context, work)
+        return _build(recipe, context, work)
+
+    def collect(self, context: StepContext, arguments: IlluminatiArguments) -> StepOutput:
+        """Add up the counts, write the images' metadata, then the manifest."""
+        recipe = Recipe.resolve(context, arguments)
+        maps = _value_maps(recipe, context)
+        totals = {c.index: np.zeros(N_VALUES, np.uint64) for c in recipe.layout.channels}
+        for plate in recipe.layout.plates:
+            for batch in _counted(recipe, context.key, plate):
+                mosaics.add_counts(
+                    context.root / mosaics.part_path(context.key, batch.part), totals
+                )
+        manifest = MosaicManifest(
+            key=context.key,
+            layout=recipe.layout.key,
+            projection=recipe.projection,
+            corrected=bool(recipe.corrected),
+            pixel_size_um=recipe.layout.pixel_size_um,
+            n_tpoints=recipe.layout.n_tpoints,
+            n_zplanes=recipe.n_zplanes,
+            channels=tuple(
+                summarise(c, totals[c.index], maps[c.index], corrected=c.index in recipe.corrected)
+                for c in recipe.layout.channels
+            ),
+            plates=tuple(_finish(recipe, context, p, totals) for p in recipe.layout.plates),
+        )
+        context.problems.extend(_not_finite(manifest))
+        path = mosaics.manifest_path(context.key)
+        paths.write_json(context.root / path, manifest.model_dump(mode="json"))
+        size = sum(p.bytes for p in manifest.plates)
+        return StepOutput({"plates": len(manifest.plates), "bytes": size}, {"mosaic": path})
+
+
+def _pyramid(recipe: Recipe, key: str, plate: PlateLayout) -> Pyramid:
+    return Pyramid(
+        folder=recipe.context.root / mosaics.image_path(key, plate.slug),
+        shape=(
+            recipe.layout.n_tpoints,
+            len(recipe.layout.channels),
+            recipe.n_zplanes,
+            plate.height,
+            plate.width,
+        ),
+        dtype="uint16",
+        shard=plate.shard,
+        n_levels=plate.n_levels,
+    )
+
+
+def _rounds(recipe: Recipe, plate: PlateLayout) -> tuple[Round, ...]:
+    return plan_rounds(plate.shard, plate.n_levels, 2) if recipe.places else ()
+
+
+def _range_batches(recipe: Recipe) -> Iterator[RangeBatch]:
+    planes = recipe.layout.n_tpoints * recipe.n_zplanes
+    for plate in recipe.layout.plates:
+        for channel in recipe.float_channels:
+            yield from range_batches(plate, channel, planes)
+
+
+def _counted(recipe: Recipe, key: str, plate: PlateLayout) -> Iterator[BuildBatch]:
+    """Yield the batches that have pasted pixels, and so left counts."""
+    for round_ in _rounds(recipe, plate):
+        if round_.bottom == 0:
+            yield from build_batches(plate, _pyramid(recipe, key, plate), round_, recipe.places)
+
+
+def _find_range(recipe: Recipe, context: StepContext, work: RangeBatch) -> StepOutput:
+    low, high, bad = math.inf, -math.inf, 0
+    places = [p for p in recipe.places if p[1] == work.channel]
+    for done, site in enumerate(work.sites):
+        for place in places:
+            image = recipe.read(work.plate, site, place)
+            if image is not None:
+                found = finite_range(image)
+                low, high, bad = min(low, found[0]), max(high, found[1]), bad + found[2]
+        context.progress((done + 1) / len(work.sites), f"site {done + 1} of {len(work.sites)}")
+    value = {"low": low if low <= high else None, "high": high if low <= high else None, "bad": bad}
+    paths.write_json(context.root / mosaics.part_path(context.key, work.part), value)
+    return StepOutput(value)
+
+
+def _value_maps(recipe: Recipe, context: StepContext) -> dict[int, ValueMap]:
+    """Return each channel's map to 16 bits; that of floats from what the first round has found."""
+    maps = {c.index: ValueMap() for c in recipe.layout.channels}
+    found: dict[int, list[Json]] = {c: [] for c in recipe.float_channels}
+    for batch in _range_batches(recipe):
+        path = context.root / mosaics.part_path(context.key, batch.part)
+        found[batch.channel].append(paths.read_json(path))
+    for channel, parts in found.items():
+        low = min((p["low"] for p in parts if p["low"] is not None), default=math.inf)
+        high = max((p["high"] for p in parts if p["high"] is not None), default=-math.inf)
+        maps[channel] = value_map(low, high, sum(p["bad"] for p in parts))
+    return maps
+
+
+def _build(recipe: Recipe, context: StepContext, work: BuildBatch) -> StepOutput:
+    plate = recipe.layout.plate(work.plate)
+    pyramid = _pyramid(recipe, context.key, plate)
+    read = partial(recipe.read_stored, plate.id, _value_maps(recipe, context))
+    painter = Painter(plate, pyramid.shard, read)
+    source = painter.shard if work.bottom == 0 else None
+    round_ = Round(work.bottom, work.top)
+    written = done = 0
+    total = len(work.places) * len(work.shards)
+    for place in work.places:
+        for sy, sx in work.shards:
+            written += pyramid.build(round_, place, sy, sx, painter.halve, source)
+            done += 1
+            context.progress(done / total, f"part {done} of {total}")
+    if work.bottom == 0:
+        counts = {c: banks.sum(axis=0) for c, banks in painter.counts.items()}
+        mosaics.save_counts(context.root / mosaics.part_path(context.key, work.part), counts)
+    return StepOutput({"bytes": written})
+
+
+def _finish(
+    recipe: Recipe, context: StepContext, plate: PlateLayout, totals: dict[int, np.ndarray]
+) -> PlateMosaic:
+    """Write a plate's image metadata and return its entry in the manifest."""
+    pyramid = _pyramid(recipe, context.key, plate)
+    # A viewer sees the stored values, so their windows are given in those.
+    stored = [c.model_copy(update={"dtype": "uint16"}) for c in recipe.layout.channels]
+    windows = [(float(a), float(b)) for a, b in (stored_window(totals[c.index]) for c in stored)]
+    pyramid.write_metadata(
+        name=plate.name,
+        pixel_size_um=recipe.layout.pixel_size_um,
+        z_step_um=None if recipe.projection else recipe.layout.z_step_um,
+        attributes={"omero": ome.omero(stored, windows)},
+    )
+    return PlateMosaic(
+        id=plate.id,
+        name=plate.name,
+        path=mosaics.image_path(context.key, plate.slug),
+        shape=pyramid.shape,
+        levels=tuple(pyramid.levels),
+        tile=TILE,
+        shard=pyramid.shard,
+        bytes=pyramid.bytes_written(),
+    )
+
+
+def _not_finite(manifest: MosaicManifest) -> Iterator[Problem]:
+    for channel in manifest.channels:
+        if channel.n_not_finite:
+            yield Problem(
+                code="not_finite",
+                message=f"channel {channel.name} has {channel.n_not_finite} pixels that are not finite"
+                " numbers; the mosaic shows them as the channel's minimum",
+            )

@@ -1,0 +1,73 @@
+"""What is known of a finished mosaic: range, display window and histogram of each channel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_workers.imaging.mosaic import N_VALUES, percentile
+from gpu_workers.steps.illuminati.recipe import ValueMap
+from gpu_workers.storage.layout import ChannelLayout
+from gpu_workers.storage.mosaics import N_BINS, Histogram, MosaicChannel
+
+WINDOW = (1.0, 99.9)
+
+
+def histogram(counts: NDArray[np.integer], low: int, high: int) -> NDArray[np.int64]:
+    """Return pixels in 256 equal bins of [low, high]; what is above falls into the last one.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (65536,)
+        ``counts[v]`` pixels have the stored value v.
+    """
+    values = np.flatnonzero(counts)
+    bins = (values - low) * N_BINS // max(high - low, 1)
+    weights = np.asarray(counts)[values]
+    summed = np.zeros(N_BINS, np.int64)
+    np.add.at(summed, np.clip(bins, 0, N_BINS - 1), weights.astype(np.int64))
+    return summed
+
+
+def stored_window(counts: NDArray[np.integer]) -> tuple[int, int]:
+    """Return the stored values at percentiles 1 and 99.9, at least one step apart."""
+    low, high = (percentile(counts, q) for q in WINDOW)
+    return (
+        (low, high) if low < high else (max(min(low, N_VALUES - 2), 0), min(low, N_VALUES - 2) + 1)
+    )
+
+
+def summarise(
+    channel: ChannelLayout, counts: NDArray[np.integer], value_map: ValueMap, *, corrected: bool
+) -> MosaicChannel:
+    """Return the manifest's entry of a channel from the counts of its stored values.
+
+    The histogram reaches from the smallest value to twice the width of the display window, so that
+    a single hot pixel does not squeeze everything else into one bin.
+    """
+    used = np.flatnonzero(counts)
+    smallest, largest = (int(used[0]), int(used[-1])) if len(used) else (0, 1)
+    window = stored_window(counts)
+    top = max(min(largest, smallest + 2 * (window[1] - smallest)), smallest + 1)
+
+    def original(stored: int) -> float:
+        return stored * value_map.scale + value_map.offset
+
+    return MosaicChannel(
+        index=channel.index,
+        name=channel.name,
+        color=channel.color,
+        dtype=channel.dtype,
+        scale=value_map.scale,
+        offset=value_map.offset,
+        min=original(smallest),
+        max=original(largest),
+        window=(original(window[0]), original(window[1])),
+        histogram=Histogram(
+            low=original(smallest),
+            high=original(top),
+            counts=tuple(histogram(counts, smallest, top).tolist()),
+        ),
+        corrected=corrected,
+        n_not_finite=value_map.n_not_finite,
+    )

@@ -1,0 +1,124 @@
+"""The mosaic's manifest, and the counts that its jobs leave for it; entry point: `load_mosaic`.
+
+A mosaic of a plate is an OME-Zarr 0.5 image at ``mosaics/<key>/<plate.slug>.zarr`` (see
+`gpu_workers.storage.pyramid`); ``mosaics/<key>/mosaic.json`` describes those of all plates.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from gpu_workers.errors import FileError
+from gpu_workers.messages import Json, Message
+from gpu_workers.storage import paths
+
+N_BINS = 256
+
+
+class Histogram(Message):
+    """Pixels per bin; the bins divide [low, high] evenly, the last one also holds what is above."""
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+
+class MosaicChannel(Message):
+    """A channel of the mosaic; all values in the original's units: ``stored * scale + offset``."""
+
+    index: int
+    name: str
+    color: str
+    dtype: str = Field(description="of the original pixels; the mosaic's are uint16")
+    scale: float = 1.0
+    offset: float = 0.0
+    min: float
+    max: float
+    window: tuple[float, float] = Field(description="percentiles 1 and 99.9 of real pixels")
+    histogram: Histogram
+    corrected: bool = False
+    n_not_finite: int = Field(0, description="NaN and infinite pixels, stored as the minimum")
+
+
+class PlateMosaic(Message):
+    """The image of one plate."""
+
+    id: str
+    name: str
+    path: str
+    shape: tuple[int, int, int, int, int]
+    levels: tuple[Json, ...]
+    tile: int
+    shard: int
+    bytes: int
+
+
+class MosaicManifest(Message):
+    """``mosaic.json``."""
+
+    version: Literal[1] = 1
+    key: str
+    layout: str
+    projection: str | None
+    corrected: bool
+    pixel_size_um: float | None
+    n_tpoints: int
+    n_zplanes: int
+    channels: tuple[MosaicChannel, ...]
+    plates: tuple[PlateMosaic, ...]
+
+
+def manifest_path(key: str) -> str:
+    """Path of the manifest below the experiment's folder."""
+    return f"{paths.mosaic_folder(key)}/mosaic.json"
+
+
+def image_path(key: str, slug: str) -> str:
+    """Path of a plate's image below the experiment's folder."""
+    return f"{paths.mosaic_folder(key)}/{slug}.zarr"
+
+
+def part_path(key: str, part: str) -> str:
+    """Path of what one run job counted, below the experiment's folder."""
+    return f"{paths.mosaic_folder(key)}/parts/{part}"
+
+
+def load_mosaic(root: Path, manifest: str) -> MosaicManifest:
+    """Read a manifest named by ``inputs["mosaic"]``."""
+    return MosaicManifest.model_validate_json((root / manifest).read_bytes())
+
+
+def save_counts(path: Path, counts: dict[int, NDArray[np.uint64]]) -> None:
+    """Write how often each 16-bit value occurred, per channel, without the ends that are zero."""
+    arrays: dict[str, NDArray[np.uint64]] = {}
+    for channel, values in counts.items():
+        used = np.flatnonzero(values)
+        first, last = (int(used[0]), int(used[-1])) if len(used) else (0, 0)
+        arrays[f"{channel}-{first}"] = values[first : last + 1]
+    stream = io.BytesIO()
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
+    paths.write_atomically(path, stream.getvalue())
+
+
+def add_counts(path: Path, totals: dict[int, NDArray[np.uint64]]) -> None:
+    """Add what `save_counts` wrote to the totals of each channel.
+
+    Raises
+    ------
+    FileError
+        The file is missing or damaged.
+    """
+    try:
+        with np.load(path) as data:
+            for name in data.files:
+                channel, first = map(int, name.split("-"))
+                values = data[name]
+                totals[channel][first : first + len(values)] += values
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path.name}, which a job of this step wrote, cannot be read") from error
