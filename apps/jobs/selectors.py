@@ -48,9 +48,7 @@ def counts_of(tally: Tally | None) -> dict[str, int]:
 
 def attempts_claimed() -> list[tuple[UUID, int]]:
     """Return job and number of every attempt that a worker has claimed."""
-    return list(
-        Attempt.objects.filter(state=AttemptState.CLAIMED).values_list("job_id", "number")
-    )
+    return list(Attempt.objects.filter(state=AttemptState.CLAIMED).values_list("job_id", "number"))
 
 
 def events_after(*, scope: UUID, after: int, limit: int) -> list[Event]:

@@ -104,12 +104,12 @@ class Dispatcher:
             room = graph.window(slots, workers, sum(flying.values()), self._mean_s.get(queue))
             if not room:
                 return 0
-            waiting = {tenant: room for tenant in tenants_waiting(queue)}
+            waiting = dict.fromkeys(tenants_waiting(queue), room)
             picks = graph.share(waiting, flying, self._served, room, group_limits())
             jobs = [job for tenant, n in picks.items() for job in _first(queue, tenant, n)]
             parcels = _address(jobs)
         now = time.monotonic()
-        self._served.update({tenant: now for tenant in picks})
+        self._served.update(dict.fromkeys(picks, now))
         for parcel in parcels:
             _send(parcel)
         return len(parcels)
