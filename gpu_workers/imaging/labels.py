@@ -20,7 +20,7 @@ Labels = NDArray[np.int32]
 
 @njit(nogil=True, cache=True)
 def _relabel(labels: Labels, n: int, keep: NDArray[np.bool_]) -> tuple[Labels, int]:
-    """Number kept labels by first appearance; the others become 0."""
+    """Renumber kept labels by first appearance; the others become 0."""
     height, width = labels.shape
     new = np.zeros(n + 1, np.int32)
     result = np.zeros((height, width), np.int32)
@@ -43,7 +43,7 @@ def _highest(labels: Labels) -> int:
 
 @operation
 def label(mask: NDArray[np.bool_], connectivity: Literal[4, 8] = 8) -> Labels:
-    """Number the connected parts of a mask.
+    """Give the connected parts of a mask numbers.
 
     Parameters
     ----------

@@ -44,29 +44,24 @@ def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _column_distances(labels: NDArray[Any], outside: bool) -> NDArray[np.int32]:
     """Distance along its column from each labelled pixel to the nearest pixel of another label."""
     height, width = labels.shape
-    far = np.int32(1 << 14)
-    distance = np.empty((height, width), np.int32)
-    for x in range(width):
-        start = np.int32(0) if outside else far
-        distance[0, x] = 0 if labels[0, x] == 0 else start + 1
-    for y in range(1, height):
-        for x in range(width):
-            if labels[y, x] == 0:
-                distance[y, x] = 0
-            elif labels[y, x] == labels[y - 1, x]:
-                distance[y, x] = min(distance[y - 1, x] + 1, far)
-            else:
-                distance[y, x] = 1
-    for x in range(width):
-        if labels[height - 1, x] != 0 and outside:
-            distance[height - 1, x] = 1
-    for y in range(height - 2, -1, -1):
+    beyond = np.int32(0 if outside else 1 << 14)
+    distance = np.zeros((height, width), np.int32)
+    for y in range(height):
         for x in range(width):
             if labels[y, x] == 0:
                 continue
-            below = distance[y + 1, x] + 1 if labels[y, x] == labels[y + 1, x] else 1
-            if below < distance[y, x]:
-                distance[y, x] = below
+            above = beyond
+            if y > 0:
+                above = distance[y - 1, x] if labels[y, x] == labels[y - 1, x] else np.int32(0)
+            distance[y, x] = above + 1
+    for y in range(height - 1, -1, -1):
+        for x in range(width):
+            if labels[y, x] == 0:
+                continue
+            below = beyond
+            if y < height - 1:
+                below = distance[y + 1, x] if labels[y, x] == labels[y + 1, x] else np.int32(0)
+            distance[y, x] = min(distance[y, x], below + 1)
     return distance
 
 

@@ -14,6 +14,33 @@ from gpu_workers.xp import operation
 N_LEVELS = 4096
 
 
+Queues = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
+
+
+@njit(nogil=True, cache=True)
+def _push(queues: Queues, level: int, pixel: int) -> None:
+    """Append a pixel to the queue of its level: first pixel, last pixel, next of each pixel."""
+    head, tail, following = queues
+    following[pixel] = -1
+    if tail[level] >= 0:
+        following[tail[level]] = pixel
+    else:
+        head[level] = pixel
+    tail[level] = pixel
+
+
+@njit(nogil=True, cache=True)
+def _neighbour(pixel: int, direction: int, width: int, size: int) -> int:
+    """Return the flat position of a 4-neighbour (up, left, right, down), -1 beyond the edge."""
+    if direction == 0:
+        return pixel - width if pixel >= width else -1
+    if direction == 1:
+        return pixel - 1 if pixel % width else -1
+    if direction == 2:
+        return pixel + 1 if pixel % width != width - 1 else -1
+    return pixel + width if pixel < size - width else -1
+
+
 @njit(nogil=True, cache=True)
 def _flood(levels: NDArray[np.uint16], seeds: Labels, mask: NDArray[np.bool_], n: int) -> Labels:
     """Flood from the seeds: lowest level first, first come first served within a level."""
@@ -21,58 +48,26 @@ def _flood(levels: NDArray[np.uint16], seeds: Labels, mask: NDArray[np.bool_], n
     size = height * width
     level = levels.ravel()
     inside = mask.ravel()
-    result = seeds.copy().ravel()
+    result = np.where(inside, seeds.ravel(), np.int32(0))
     head = np.full(n, -1, np.int32)
-    tail = np.full(n, -1, np.int32)
-    following = np.full(size, -1, np.int32)
+    queues = (head, np.full(n, -1, np.int32), np.full(size, -1, np.int32))
     for i in range(size):
-        if not inside[i]:
-            result[i] = 0
-        if result[i] == 0:
-            continue
-        v = level[i]
-        if tail[v] >= 0:
-            following[tail[v]] = i
-        else:
-            head[v] = i
-        tail[v] = i
+        if result[i] != 0:
+            _push(queues, level[i], i)
     v = 0
     while v < n:
         i = head[v]
         if i < 0:
             v += 1
             continue
-        head[v] = following[i]
+        head[v] = queues[2][i]
         if head[v] < 0:
-            tail[v] = -1
-        x = i % width
+            queues[1][v] = -1
         for direction in range(4):
-            if direction == 0:
-                if i < width:
-                    continue
-                j = i - width
-            elif direction == 1:
-                if x == 0:
-                    continue
-                j = i - 1
-            elif direction == 2:
-                if x == width - 1:
-                    continue
-                j = i + 1
-            else:
-                if i >= size - width:
-                    continue
-                j = i + width
-            if result[j] != 0 or not inside[j]:
-                continue
-            result[j] = result[i]
-            u = max(level[j], v)
-            following[j] = -1
-            if tail[u] >= 0:
-                following[tail[u]] = j
-            else:
-                head[u] = j
-            tail[u] = j
+            j = _neighbour(i, direction, width, size)
+            if j >= 0 and result[j] == 0 and inside[j]:
+                result[j] = result[i]
+                _push(queues, max(level[j], v), j)
     return result.reshape(height, width)
 
 
