@@ -14,6 +14,12 @@ from pydantic import Field
 from gpu_workers.messages import Message
 from gpu_workers.storage import paths
 
+PLANE_TYPES = {
+    "plate": "string", "well": "string", "site": "int32", "acquisition": "string", "t": "int32",
+    "channel": "int32", "z": "int32", "role": "string", "file": "string", "page": "int32",
+    "sample": "int32", "method": "string", "size": "int64", "mtime_ns": "int64",
+}  # fmt: skip
+
 
 class ChannelLayout(Message):
     """One channel of the experiment; `index` is its position on the c axis everywhere."""
@@ -52,7 +58,10 @@ class SiteLayout(Message):
 
 
 class WellLayout(Message):
-    """One well; `name` is a letter row and a two-digit column such as B02; row, column from 0."""
+    """One well; `name` is a letter row and a two-digit column such as B02.
+
+    `row` and `column` count from 0 on the physical plate, also where empty ones are collapsed.
+    """
 
     name: str
     row: int
@@ -64,7 +73,11 @@ class WellLayout(Message):
 
 
 class PlateLayout(Message):
-    """One plate and its place in the experiment's world."""
+    """One plate and its place in the experiment's world.
+
+    `n_rows` and `n_columns` are the physical plate's. No two wells share a shard: `pitch` is a
+    multiple of `shard` on both axes.
+    """
 
     id: str
     name: str
@@ -84,10 +97,12 @@ class PlateLayout(Message):
 class Layout(Message):
     """The whole table but for the planes, which stand in ``planes.parquet`` beside it.
 
-    ``planes.parquet`` has one row per plane of the source: plate (str id), well, site (index in the
-    plate), acquisition (str id), t (the acquisition's own, from 0), channel (index), z (from 0),
-    role ("plane" or "projection" = made by the vendor), file (path below the acquisition's folder),
-    page (index within the file).
+    ``planes.parquet`` has one row per plane of the source, ordered by plate, site, acquisition, t,
+    channel and z; its columns are `PLANE_TYPES`: plate (id), well, site (index in the plate),
+    acquisition (id), t (the acquisition's own, from 0), channel (index), z (from 0), role ("plane" or
+    "projection" = made by the vendor, then `method` says how, if known), file (path below the
+    acquisition's folder), page (index within the file), sample (colour component within the page),
+    size and mtime_ns of the file.
     """
 
     version: Literal[1] = 1

@@ -1,0 +1,175 @@
+"""The files of an acquisition, found in one pass; entry point: `scan`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from gpu_workers.errors import FileError
+from gpu_workers.messages import Problem
+
+MAX_DEPTH = 12
+MAX_METADATA_BYTES = 256 * 2**20
+IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".png"})
+_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file: path below the acquisition's folder (with /), size in bytes, time of last change."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def folder(self) -> str:
+        return self.path.rpartition("/")[0]
+
+    @property
+    def suffix(self) -> str:
+        stem, dot, suffix = self.name.rpartition(".")
+        return f".{suffix.lower()}" if dot and stem else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All usable files below a folder, sorted by path.
+
+    Attributes
+    ----------
+    files
+        Regular files whose names a person could have meant.
+    problems
+        What was left out and why (links, control characters in names).
+    """
+
+    folder: Path
+    files: tuple[FileEntry, ...]
+    problems: tuple[Problem, ...] = ()
+    _by_path: dict[str, FileEntry] = field(default_factory=dict, compare=False, repr=False)
+
+    def images(self) -> list[FileEntry]:
+        """Return the files that can be image files by their names."""
+        return [f for f in self.files if f.suffix in IMAGE_SUFFIXES]
+
+    def with_suffix(self, *suffixes: str) -> list[FileEntry]:
+        """Return the files whose names end so (lower case, with dot)."""
+        return [f for f in self.files if f.suffix in suffixes]
+
+    def get(self, path: str) -> FileEntry | None:
+        """Return the file at a path below the folder, if it is one of the listed."""
+        if not self._by_path:
+            self._by_path.update({f.path: f for f in self.files})
+        return self._by_path.get(path)
+
+    def fingerprint(self) -> str:
+        """Return a digest of all names, sizes and times of change."""
+        digest = hashlib.blake2b(digest_size=10)
+        for f in self.files:
+            digest.update(f"{f.path}\0{f.size}\0{f.mtime_ns}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def read_metadata(self, entry: FileEntry) -> bytes:
+        """Return the content of a metadata file.
+
+        Raises
+        ------
+        FileError
+            It has gone, may not be read, or is too large to be metadata.
+        """
+        if entry.size > MAX_METADATA_BYTES:
+            raise FileError(
+                f"{entry.path} has {entry.size} bytes, too many for a metadata file",
+                code="file_too_large", files=(entry.path,),
+            )  # fmt: skip
+        try:
+            return (self.folder / entry.path).read_bytes()
+        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+            raise FileError(
+                f"{entry.path} cannot be read: {error.strerror}", files=(entry.path,)
+            ) from error
+
+
+def safe_name(path: str) -> bool:
+    """Return whether a path is printable, relative and stays below its folder."""
+    parts = PurePosixPath(path).parts
+    return path.isprintable() and bool(parts) and not path.startswith("/") and ".." not in parts
+
+
+def shown(name: str) -> str:
+    """Return a name as it may stand in a message: control characters escaped, length bounded."""
+    text = name if name.isprintable() else ascii(name)[1:-1]
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def aggregate(
+    code: str, message: str, files: list[str], severity: str = "warning"
+) -> tuple[Problem, ...]:
+    """Return one problem for many files: at most 100 are named, the message may say `{n}`."""
+    if not files:
+        return ()
+    names = tuple(shown(f) for f in files[:_SHOWN])
+    text = message.replace("{n}", str(len(files)))
+    if len(files) > _SHOWN:
+        text += f" (the first {_SHOWN} of {len(files)} are named)"
+    kind = "error" if severity == "error" else "warning"
+    return (Problem(severity=kind, code=code, message=text, files=names),)
+
+
+def scan(folder: Path) -> Listing:
+    """Return what lies below a folder, from one pass over its directories; links aren't followed.
+
+    Raises
+    ------
+    FileError
+        The folder is missing, may not be read, or holds no file.
+    """
+    files: list[FileEntry] = []
+    odd: list[str] = []
+    links: list[str] = []
+    deep: list[str] = []
+    pending = [("", 0)]
+    while pending:
+        below, depth = pending.pop()
+        for entry in _entries(folder, below):
+            path = f"{below}/{entry.name}" if below else entry.name
+            if entry.name.startswith("."):
+                continue
+            if entry.is_symlink():
+                links.append(path)
+            elif not safe_name(path):
+                odd.append(path)
+            elif entry.is_dir(follow_symlinks=False):
+                if depth < MAX_DEPTH:
+                    pending.append((path, depth + 1))
+                else:
+                    deep.append(path)
+            elif entry.is_file(follow_symlinks=False):
+                status = entry.stat(follow_symlinks=False)
+                files.append(FileEntry(path, status.st_size, status.st_mtime_ns))
+    if not files and not odd and not links:
+        raise FileError("the folder holds no files", code="empty_folder")
+    problems = (
+        *aggregate("odd_name", "{n} names hold control characters and were left out", sorted(odd)),
+        *aggregate("link", "{n} links were not followed", sorted(links)),
+        *aggregate("too_deep", "{n} folders lie too deep", sorted(deep)),
+    )
+    return Listing(folder, tuple(sorted(files, key=lambda f: f.path)), problems)
+
+
+def _entries(folder: Path, below: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder / below) as entries:
+            return list(entries)
+    except FileNotFoundError as error:
+        raise FileError("the folder is not there", code="no_folder") from error
+    except (PermissionError, NotADirectoryError) as error:
+        name = shown(below) or "the folder"
+        raise FileError(f"{name} cannot be read: {error.strerror}", code="no_folder") from error

@@ -1,0 +1,123 @@
+"""metaconfig: merge what files, names and metadata say into one layout, and name every problem.
+
+Entry point: `MetaConfig`. Merging is in `merge`, positions in `geometry`, the layout in `build`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from gpu_workers import registry
+from gpu_workers.formats.pattern import compile_pattern
+from gpu_workers.messages import Json, Plan
+from gpu_workers.registry import Step, StepContext, StepOutput
+from gpu_workers.steps.metaconfig.build import Grid, build
+from gpu_workers.steps.metaconfig.geometry import StitchLayout
+from gpu_workers.steps.metaconfig.merge import merge
+from gpu_workers.storage import layout as layouts
+from gpu_workers.storage import paths, tables
+
+
+class MetaConfigArguments(registry.Arguments):
+    """Arguments of metaconfig."""
+
+    regex: str | None = Field(
+        None,
+        title="File name pattern",
+        max_length=500,
+        description=(
+            "Regular expression that reads the file names instead of the microscope's reader. Named groups: "
+            "well (or row and column), site, channel, z, t."
+        ),
+    )
+    stitch_layout: StitchLayout = Field(
+        "horizontal",
+        title="Order of sites",
+        description="In which order the sites of a well were taken. Only used without stage positions.",
+    )
+    n_vertical: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        title="Sites per column",
+        description="Rows of the site grid of a well. Giving it sets sites edge to edge, without stage positions.",
+    )
+    n_horizontal: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        title="Sites per row",
+        description="Columns of the site grid of a well. Giving it sets sites edge to edge, without stage positions.",
+    )
+    well_gap: float = Field(
+        0.02,
+        ge=0.02,
+        le=1,
+        title="Gap between wells",
+        description="Least distance of neighbouring wells on the map, as part of the largest well.",
+    )
+    collapse_empty: bool = Field(
+        True,
+        title="Collapse empty rows and columns",
+        description="Leave out rows and columns of the plate in which no well was imaged.",
+    )
+
+
+class MetaConfig(Step[MetaConfigArguments]):
+    name: ClassVar = "metaconfig"
+    title: ClassVar = "Configure layout"
+    help: ClassVar = (
+        "Decide which file is which plane and where every site lies; name what is wrong."
+    )
+    VERSION: ClassVar = 1
+    requires: ClassVar = ("metadata",)
+    Arguments: ClassVar = MetaConfigArguments
+
+    def plan(self, context: StepContext, arguments: MetaConfigArguments) -> Plan:
+        """Return one batch: merging needs all planes at once and opens no image."""
+        if arguments.regex is not None:
+            compile_pattern(arguments.regex)
+        experiment = context.experiment
+        acquisitions = [
+            (str(a.id), a.name, str(a.plate), a.plate_name, a.index)
+            for a in experiment.acquisitions
+        ]
+        key = paths.content_key(
+            self.name, self.VERSION, context.backend, arguments.model_dump(), context.inputs["metadata"],
+            acquisitions, experiment.plate_format, experiment.acquisition_mode,
+        )  # fmt: skip
+        return Plan(key=key, rounds=(({},),), collect=False)
+
+    def run(self, context: StepContext, arguments: MetaConfigArguments, batch: Json) -> StepOutput:  # noqa: ARG002
+        """Write the layout and the table of planes."""
+        experiment = context.experiment
+        sources = merge(
+            context.root, context.inputs["metadata"], experiment.acquisitions, arguments.regex, context.problems
+        )  # fmt: skip
+        context.progress(0.5, "files checked")
+        grid = Grid(**arguments.model_dump(exclude={"regex"}))
+        layout, planes = build(context.key, experiment, sources, grid, context.problems)
+        manifest = layouts.layout_path(context.key)
+        columns = {name: planes[name].tolist() for name in layouts.PLANE_TYPES}
+        tables.write_table(
+            context.root / layouts.planes_path(context.key), columns, layouts.PLANE_TYPES
+        )
+        paths.write_json(
+            (context.root / manifest).with_name("problems.json"),
+            [p.model_dump(mode="json") for p in context.problems],
+        )
+        paths.write_json(context.root / manifest, layout.model_dump(mode="json"))
+        output = {
+            "plates": len(layout.plates),
+            "wells": sum(len(p.wells) for p in layout.plates),
+            "sites": sum(len(p.sites) for p in layout.plates),
+            "channels": [c.name for c in layout.channels],
+            "tpoints": layout.n_tpoints,
+            "zplanes": layout.n_zplanes,
+            "planes": int((planes["role"] == "plane").sum()),
+            "projections": int((planes["role"] == "projection").sum()),
+            "problems": len(context.problems),
+        }
+        return StepOutput(output, {"layout": manifest})
