@@ -6,6 +6,7 @@ when the package's metadata is missing (a source tree on ``sys.path`` without an
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,7 +37,18 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "imagexpress": "gpu_workers.formats.imagexpress:ImageXpressReader",
         "pattern": "gpu_workers.formats.pattern:PatternReader",
     },
-    "modules": {},
+    "modules": {
+        "expand": "gpu_workers.modules.expand:expand",
+        "fill": "gpu_workers.modules.fill:fill",
+        "filter_area": "gpu_workers.modules.filter_area:filter_area",
+        "grow": "gpu_workers.modules.grow:grow",
+        "measure_intensity": "gpu_workers.modules.measure_intensity:measure_intensity",
+        "measure_morphology": "gpu_workers.modules.measure_morphology:measure_morphology",
+        "separate": "gpu_workers.modules.separate:separate",
+        "smooth": "gpu_workers.modules.smooth:smooth",
+        "subtract": "gpu_workers.modules.subtract:subtract",
+        "threshold_otsu": "gpu_workers.modules.threshold_otsu:threshold_otsu",
+    },
     "tools": {"heatmap": "gpu_workers.tools.heatmap:HeatMap"},
 }
 
@@ -132,10 +144,23 @@ class Tool(ABC, Generic[A]):
     def run(self, context: StepContext, arguments: A, batch: Json) -> StepOutput: ...
 
 
+def _allowed_plugins(family: Family) -> dict[str, str]:
+    """Return entries of the modules that the administrator allows by ``TISSUEMAPS_PLUGINS``.
+
+    The variable lists ``module:attribute``, separated by commas; each attribute is a mapping such
+    as ``{"steps": {"name": "module:Class"}}``. They win over entries of the same name.
+    """
+    found: dict[str, str] = {}
+    for target in filter(None, os.environ.get("TISSUEMAPS_PLUGINS", "").split(",")):
+        module, _, attribute = target.strip().partition(":")
+        found.update(getattr(import_module(module), attribute or "ENTRIES").get(family, {}))
+    return found
+
+
 @cache
 def _targets(family: Family) -> dict[str, str]:
     found = {e.name: e.value for e in entry_points(group=f"tissuemaps.{family}")}
-    return {**BUILT_IN[family], **found}
+    return {**BUILT_IN[family], **found, **_allowed_plugins(family)}
 
 
 def names(family: Family) -> list[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import resource
-import sys
-import time
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +13,8 @@ from gpu_workers import registry
 from gpu_workers.errors import DataMissing, TissueMapsError, UserError
 from gpu_workers.messages import ExperimentDescription, JobError, JobResult, JobSpec, Json, Problem
 from gpu_workers.registry import StepContext, StepOutput
+from gpu_workers.runner.code_version import code_version
+from gpu_workers.runner.processes import peak_memory_mb
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,11 @@ Progress = Callable[[float, str], None]
 
 
 def _silent(fraction: float, message: str) -> None: ...
+
+
+def _cpu_s() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _context(spec: JobSpec, root: Path, progress: Progress) -> StepContext:
@@ -48,10 +53,8 @@ def _dispatch(spec: JobSpec, context: StepContext) -> Json:
     arguments = step.Arguments.model_validate(spec.arguments)
     if spec.kind == "plan":
         return {"plan": step.plan(context, arguments)}
-    if spec.kind == "run":
-        output = step.run(context, arguments, spec.batch)
-    else:
-        output = step.collect(context, arguments)
+    run = spec.kind == "run"
+    output = step.run(context, arguments, spec.batch) if run else step.collect(context, arguments)
     return {"output": output.output, "products": output.products}
 
 
@@ -63,7 +66,10 @@ def _describe(error: Exception) -> JobError:
         return JobError(code="invalid_arguments", message=text, user=True)
     if isinstance(error, TissueMapsError):
         return JobError(
-            code=error.code, message=error.message, files=error.files, user=isinstance(error, UserError)
+            code=error.code,
+            message=error.message,
+            files=error.files,
+            user=isinstance(error, UserError),
         )
     if isinstance(error, MemoryError):
         return JobError(code="out_of_memory", message="the job ran out of memory", user=False)
@@ -73,7 +79,7 @@ def _describe(error: Exception) -> JobError:
 def execute(spec: JobSpec, root: Path, progress: Progress = _silent) -> JobResult:
     """Do the job of `spec` below the experiment folder `root`; never raises for a failing job."""
     context = _context(spec, root, progress)
-    started, cpu = datetime.now(UTC), time.process_time()
+    started, cpu = datetime.now(UTC), _cpu_s()
     done: Json = {}
     error: JobError | None = None
     try:
@@ -81,7 +87,6 @@ def execute(spec: JobSpec, root: Path, progress: Progress = _silent) -> JobResul
     except Exception as exception:
         error = _describe(exception)
         logger.exception("%s %s failed: %s", spec.kind, spec.name, error.message)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return JobResult(
         job=spec.job,
         attempt=spec.attempt,
@@ -90,8 +95,9 @@ def execute(spec: JobSpec, root: Path, progress: Progress = _silent) -> JobResul
         error=error,
         started_at=started,
         ended_at=datetime.now(UTC),
-        cpu_s=time.process_time() - cpu,
-        peak_memory_mb=peak / (1024 if sys.platform != "darwin" else 1024**2),
+        code_version=code_version(),
+        cpu_s=round(_cpu_s() - cpu, 4),
+        peak_memory_mb=round(peak_memory_mb(), 1),
         **done,
     )
 
@@ -125,7 +131,9 @@ def run_step(
     problems: list[Problem] = []
     results: list[JobResult] = []
 
-    def do(kind: str, key: str = "", round_: int = 0, index: int = 0, batch: Json | None = None) -> JobResult:
+    def do(
+        kind: str, key: str = "", round_: int = 0, index: int = 0, batch: Json | None = None
+    ) -> JobResult:
         spec = JobSpec(
             job=uuid4(), attempt=1, kind=kind, name=name, experiment=experiment, key=key,
             arguments=arguments or {}, inputs=inputs or {}, round=round_, index=index, batch=batch or {},
@@ -144,5 +152,3 @@ def run_step(
         results.append(do("collect", plan.key))
     products = {k: v for result in results for k, v in result.products.items()}
     return StepOutput(results[-1].output if results else {}, products), problems
-
-
