@@ -1,0 +1,112 @@
+"""Pipelines that come with TissueMAPS; entry point: `nuclei_and_cells`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gpu_workers.modules.pipeline import ALL_CHANNELS, ModuleUse, ObjectOutput, Pipeline
+
+_NUCLEI = re.compile(r"dapi|hoechst|dna|draq|nuc|h2b|\bhst|sytox|405|435|460", re.IGNORECASE)
+_CELLS = re.compile(
+    r"cell.?mask|phalloidin|actin|tubulin|cyto|\bcell|wga|membran|\bagp\b|\brna\b|\ber\b|succ",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NucleiAndCells:
+    """What can be set in the built-in pipeline; areas and lengths in px.
+
+    Attributes
+    ----------
+    nuclei, cells
+        Channels; without a cell channel cells are nuclei grown by `expansion`.
+    """
+
+    nuclei: str
+    cells: str | None = None
+    sigma: float = 1.5
+    correction: float = 1.0
+    min_area: float = 30
+    max_area: float | None = None
+    min_distance: int = 7
+    expansion: float = 5
+    cytoplasm: bool = False
+
+
+def choose_nuclei_channel(names: Sequence[str]) -> str:
+    """Return the first channel whose name is that of a nuclear stain, else the first."""
+    return next((name for name in names if _NUCLEI.search(name)), names[0])
+
+
+def choose_cells_channel(names: Sequence[str], nuclei: str) -> str | None:
+    """Return the first other channel whose name is that of a stain of whole cells, if any."""
+    return next((name for name in names if name != nuclei and _CELLS.search(name)), None)
+
+
+def _use(
+    module: str, inputs: dict[str, str], outputs: dict[str, str] | None = None, **arguments: object
+) -> ModuleUse:
+    return ModuleUse(module=module, inputs=inputs, outputs=outputs or {}, arguments=arguments)
+
+
+def _nuclei(options: NucleiAndCells) -> list[ModuleUse]:
+    return [
+        _use("smooth", {"image": "dna"}, {"image": "dna_smooth"}, sigma=options.sigma),
+        _use(
+            "threshold_otsu",
+            {"image": "dna_smooth"},
+            {"mask": "bright"},
+            correction=options.correction,
+        ),
+        _use("fill", {"mask": "bright"}, {"mask": "filled"}),
+        _use(
+            "separate",
+            {"mask": "filled"},
+            {"labels": "separated"},
+            method="shape",
+            min_distance=options.min_distance,
+        ),
+        _use(
+            "filter_area",
+            {"labels": "separated"},
+            {"labels": "nuclei"},
+            min_area=options.min_area,
+            max_area=options.max_area,
+        ),
+    ]
+
+
+def _cells(options: NucleiAndCells) -> list[ModuleUse]:
+    if options.cells is None:
+        grown = {"labels": "cells"}
+        return [_use("expand", {"labels": "nuclei"}, grown, distance=options.expansion)]
+    return [
+        _use("smooth", {"image": "body"}, {"image": "body_smooth"}, sigma=options.sigma),
+        _use("grow", {"labels": "nuclei", "image": "body_smooth"}, {"labels": "cells"}),
+    ]
+
+
+def nuclei_and_cells(options: NucleiAndCells) -> Pipeline:
+    """Return the built-in pipeline: nuclei, cells around them, their rings if asked, all measured."""
+    modules = [*_nuclei(options), *_cells(options)]
+    objects = [
+        ObjectOutput(name="Nuclei", labels="nuclei"),
+        ObjectOutput(name="Cells", labels="cells", parent="Nuclei"),
+    ]
+    if options.cytoplasm:
+        modules.append(_use("subtract", {"outer": "cells", "inner": "nuclei"}, {"labels": "ring"}))
+        objects.append(ObjectOutput(name="Cytoplasm", labels="ring", parent="Nuclei"))
+    for found in objects:
+        modules.append(
+            _use("measure_intensity", {"objects": found.labels, "channels": ALL_CHANNELS})
+        )
+        modules.append(_use("measure_morphology", {"objects": found.labels}))
+    channels = {"dna": options.nuclei}
+    if options.cells is not None:
+        channels["body"] = options.cells
+    return Pipeline(
+        name="nuclei-and-cells", channels=channels, modules=tuple(modules), objects=tuple(objects)
+    )

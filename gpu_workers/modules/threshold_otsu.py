@@ -1,0 +1,43 @@
+"""Module: foreground by Otsu's threshold."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gpu_workers.imaging.thresholds import above_background, otsu
+from gpu_workers.modules.module import Intensity, Mask, module
+from gpu_workers.registry import Arguments
+
+
+class ThresholdOtsuArguments(Arguments):
+    correction: float = Field(
+        1.0, gt=0, le=10, title="Correction", description="factor on the threshold found"
+    )
+    contrast: float = Field(
+        3.0,
+        ge=0,
+        le=100,
+        title="Least contrast",
+        description="how far above the background's median the threshold stands at least, in"
+        " standard deviations of the background: keeps noise of empty images out; 0 switches it off",
+    )
+    minimum: float | None = Field(None, title="Lowest threshold")
+    maximum: float | None = Field(None, title="Highest threshold")
+
+
+@module(
+    title="Threshold (Otsu)",
+    help="Separates foreground from background where the two differ most.",
+    version=1,
+    outputs=("mask",),
+)
+def threshold_otsu(arguments: ThresholdOtsuArguments, image: Intensity) -> Mask:
+    """Return where the image lies above its threshold."""
+    threshold = otsu(image) * arguments.correction
+    threshold = above_background(image, threshold, arguments.contrast)
+    if arguments.minimum is not None:
+        threshold = max(threshold, arguments.minimum)
+    if arguments.maximum is not None:
+        threshold = min(threshold, arguments.maximum)
+    mask: Mask = image > threshold
+    return mask
