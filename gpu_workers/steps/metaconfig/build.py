@@ -98,7 +98,7 @@ def _acquisitions(
                 id=str(acquisition.id),
                 name=acquisition.name,
                 plate=plate,
-                index=acquisition.index,
+                index=cycles.get(plate, 0),
                 tpoint_offset=0 if multiplexing else used.get(plate, 0),
                 cycle=cycles.get(plate, 0) if multiplexing else 0,
                 n_tpoints=n_tpoints,
