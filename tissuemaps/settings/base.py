@@ -180,6 +180,8 @@ STATICFILES_DIRS = [p for p in [BASE_DIR / "tissuemaps" / "static"] if p.is_dir(
 STATIC_ROOT = Path(os.environ.get("TISSUEMAPS_STATIC", STATE / "static"))
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+# knox would make a table of tokens that nobody uses: ours are in `accounts`.
+MIGRATION_MODULES = {"knox": None}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
