@@ -1,0 +1,28 @@
+/** The object types of the map. */
+
+import { Text } from "@mantine/core";
+import { useMap, useView } from "./context";
+import { ObjectRow } from "./ObjectRow";
+import classes from "./view.module.css";
+
+export function ObjectPanel() {
+  const { sets } = useMap();
+  const objects = useView((state) => state.objects);
+  return (
+    <section className={classes.section} aria-labelledby="objects-heading">
+      <div className={classes.heading}>
+        <h2 id="objects-heading" style={{ all: "unset" }}>
+          Objects
+        </h2>
+      </div>
+      {!sets.length && (
+        <Text size="sm" c="dimmed">
+          No objects yet: the workflow's step “jterator” finds and measures them.
+        </Text>
+      )}
+      {objects.map((object) => (
+        <ObjectRow key={object.type} object={object} />
+      ))}
+    </section>
+  );
+}
