@@ -98,14 +98,14 @@ class StoredArray:
     separator: str
     compression: str | None
 
-    def file(self, index: tuple[int, ...]) -> tuple[Path, int]:
+    def file(self, index: tuple[int, ...]) -> tuple[str, int]:
         """Return the file that holds a chunk, and the chunk's number within it."""
         number = 0
         parts = ["c"]
         for i, n in zip(index, self.per_shard, strict=True):
             parts.append(str(i // n))
             number = number * n + i % n
-        return self.folder / self.separator.join(parts), number
+        return f"{self.folder}/{self.separator.join(parts)}", number
 
     def inside(self, index: tuple[int, ...]) -> bool:
         """Tell whether the array has a chunk of that index."""
@@ -178,7 +178,7 @@ class _Shard:
         return None if offset == _ABSENT else (offset, length)
 
 
-def _open_shard(array: StoredArray, path: Path) -> _Shard | None:
+def _open_shard(array: StoredArray, path: str) -> _Shard | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -192,7 +192,8 @@ def _open_shard(array: StoredArray, path: Path) -> _Shard | None:
     index = os.pread(descriptor, length, start) if start >= 0 else b""
     if len(index) != length or (array.index_checked and not _intact(index)):
         raise FileError(
-            f"the index of {array.folder.name}/{path.name} is damaged", code="bad_shard"
+            f"the index of {array.folder.name}{path[len(str(array.folder)) :]} is damaged",
+            code="bad_shard",
         )
     shard.index = index[:entries]
     return shard
@@ -214,12 +215,13 @@ class ShardReader:
     """
 
     def __init__(self, maxsize: int = 512):
-        self._arrays: Recent[Path, StoredArray] = Recent(8 * maxsize)
-        self._shards: Recent[Path, _Shard] = Recent(maxsize)
+        self._arrays: Recent[str, StoredArray] = Recent(8 * maxsize)
+        self._shards: Recent[str, _Shard] = Recent(maxsize)
 
     def array(self, folder: Path) -> StoredArray:
         """Return where the chunks of the array in `folder` lie; raises FileError."""
-        return self._arrays.get(folder) or self._arrays.put(folder, describe_array(folder))
+        name = str(folder)
+        return self._arrays.get(name) or self._arrays.put(name, describe_array(folder))
 
     def read(self, folder: Path, index: tuple[int, ...]) -> bytes | None:
         """Return a chunk as it is stored; None if it is absent or outside the array.
@@ -249,7 +251,7 @@ class ShardReader:
         WouldBlock
             The index or the chunk would have to come from the disk.
         """
-        array = self._arrays.get(folder)
+        array = self._arrays.get(str(folder))
         if array is None or _NOWAIT is None:
             raise WouldBlock
         if not array.inside(index):
@@ -274,14 +276,14 @@ def _pread_nowait(descriptor: int, length: int, offset: int) -> bytes:
 
 
 def _fetch(
-    shard: _Shard, number: int, path: Path, pread: Callable[[int, int, int], bytes]
+    shard: _Shard, number: int, path: str, pread: Callable[[int, int, int], bytes]
 ) -> bytes | None:
     place = shard.range(number)
     if place is None:
         return None
     data = pread(shard.descriptor, place[1], place[0])
     if len(data) != place[1]:
-        raise FileError(f"{path.parent.name}/{path.name} is cut short", code="bad_shard")
+        raise FileError(f"the shard …{path[-40:]} is cut short", code="bad_shard")
     return data
 
 

@@ -80,7 +80,7 @@ class Recipe:
             Correction was asked for and there are no statistics.
         """
         layout = load_layout(context.root, context.inputs["layout"])
-        plates = Plates.open(context.root, context.inputs["plates"])
+        plates = Plates.open(context.root, context.inputs["plates"], layout)
         projection = _projection(arguments.projection, plates)
         corrected = _corrected(context, arguments, layout) if arguments.correct else ()
         return cls(context, arguments, layout, plates, projection, corrected)
