@@ -4,7 +4,13 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+from django.contrib.admin.options import BaseModelAdmin
+
 from tissuemaps.logs import settings as _log_settings
+
+# Typed code names the model of an admin class, `ModelAdmin[User]`; Django's own classes don't take it.
+if not hasattr(BaseModelAdmin, "__class_getitem__"):
+    BaseModelAdmin.__class_getitem__ = classmethod(lambda cls, *_: cls)
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 STATE = Path(os.environ.get("TISSUEMAPS_STATE", BASE_DIR / ".state"))
