@@ -14,7 +14,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.accounts.models import ApiToken, Membership, ResearchGroup, User
-from apps.accounts.services import group_create, membership_remove, membership_set
+from apps.accounts.services import (
+    group_create,
+    membership_remove,
+    membership_set,
+    user_activity_set,
+)
 from apps.core import audit
 
 admin.site.unregister(Group)
@@ -26,6 +31,16 @@ class UserAdmin(DjangoUserAdmin[User]):
 
     list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
     readonly_fields = ("last_login", "date_joined", "groups")
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Save; closing or opening an account goes through the service."""
+        super().save_model(request, obj, form, change)
+        if change and "is_active" in form.changed_data:
+            user_activity_set(
+                user=obj,
+                active=obj.is_active,
+                actor=request.user,  # type: ignore[arg-type]
+            )
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):

@@ -24,12 +24,12 @@ from apps.accounts.selectors import group_get, user_named
 from apps.core import audit
 from apps.core.errors import ApplicationError, Conflict, NotFound
 
-GroupChanged = Callable[[ResearchGroup], None]
-_listeners: list[GroupChanged] = []
+AccessChanged = Callable[[User | ResearchGroup], None]
+_listeners: list[AccessChanged] = []
 
 
-def when_members_change(listener: GroupChanged) -> None:
-    """Have a function called, inside the transaction, whenever a group gains or loses a member.
+def when_access_changes(listener: AccessChanged) -> None:
+    """Have a function called, inside the transaction, when a user or a group's members change reach.
 
     The experiments, which this application may not import, register here to bump access epochs.
     """
@@ -37,9 +37,19 @@ def when_members_change(listener: GroupChanged) -> None:
         _listeners.append(listener)
 
 
-def _changed(group: ResearchGroup) -> None:
+def _changed(subject: User | ResearchGroup) -> None:
     for listener in _listeners:
-        listener(group)
+        listener(subject)
+
+
+@transaction.atomic
+def user_activity_set(*, user: User, active: bool, actor: User | None = None) -> None:
+    """Close or open an account; a closed one loses its reach and its tokens at once."""
+    User.objects.filter(id=user.id).update(is_active=active)
+    if not active:
+        ApiToken.objects.filter(user=user).delete()
+    audit.record(actor=actor, action="user.open" if active else "user.close", obj=user)
+    _changed(user)
 
 
 @transaction.atomic

@@ -95,11 +95,10 @@ def visible(
     """Return those rows of a queryset on which the user has at least this level."""
     if not user.is_authenticated or not user.is_active:
         return queryset.none()
-    label = queryset.model._meta.app_label  # noqa: SLF001
-    codenames = [f"{label}.{name}" for name in _codenames(Level(level))]
+    # Names without an application's label: three models share them, and the query set tells which.
     found: models.QuerySet[M] = get_objects_for_user(
         user,
-        codenames,
+        _codenames(Level(level)),
         klass=queryset,
         any_perm=True,
         with_superuser=False,
@@ -127,7 +126,6 @@ def subjects(obj: models.Model) -> list[tuple[Any, Level]]:
     return found
 
 
-def granted_to_groups(model: type[models.Model], groups: Iterable[Group]) -> set[UUID]:
-    """Return the keys of objects of a model on which any of some Django groups has a grant."""
-    rows = get_group_obj_perms_model(model).objects.filter(group__in=groups)
-    return set(rows.values_list("content_object_id", flat=True))
+def granted(subject: Any, model: type[models.Model]) -> set[UUID]:
+    """Return the keys of objects of a model on which a user or a Django group has a grant itself."""
+    return set(_grants(model, subject).values_list("content_object_id", flat=True))

@@ -114,7 +114,7 @@ class Acquisition(BaseModel):
     )
 
     class Meta:
-        ordering = ["plate", "index", "id"]
+        ordering = ["plate_id", "index", "id"]
         constraints = [
             models.UniqueConstraint(fields=["plate", "name"], name="acquisition_name_once"),
             models.UniqueConstraint(fields=["plate", "index"], name="acquisition_index_once"),
@@ -176,7 +176,7 @@ class Well(BaseModel):
     removed = models.BooleanField(default=False, help_text="not in the current layout any more")
 
     class Meta:
-        ordering = ["plate", "row", "column", "id"]
+        ordering = ["plate_id", "row", "column", "id"]
         constraints = [models.UniqueConstraint(fields=["plate", "name"], name="well_name_once")]
 
     def __str__(self) -> str:
@@ -198,7 +198,7 @@ class Site(BaseModel):
     removed = models.BooleanField(default=False, help_text="not in the current layout any more")
 
     class Meta:
-        ordering = ["well__plate", "index", "id"]
+        ordering = ["well__plate_id", "index", "id"]
         constraints = [models.UniqueConstraint(fields=["well", "name"], name="site_name_once")]
 
     def __str__(self) -> str:

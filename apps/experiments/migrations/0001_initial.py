@@ -234,7 +234,7 @@ class Migration(migrations.Migration):
                 ('plate', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='acquisitions', to='experiments.plate')),
             ],
             options={
-                'ordering': ['plate', 'index', 'id'],
+                'ordering': ['plate_id', 'index', 'id'],
             },
         ),
         migrations.CreateModel(
@@ -314,7 +314,7 @@ class Migration(migrations.Migration):
                 ('plate', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='wells', to='experiments.plate')),
             ],
             options={
-                'ordering': ['plate', 'row', 'column', 'id'],
+                'ordering': ['plate_id', 'row', 'column', 'id'],
             },
         ),
         migrations.CreateModel(
@@ -335,7 +335,7 @@ class Migration(migrations.Migration):
                 ('well', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sites', to='experiments.well')),
             ],
             options={
-                'ordering': ['well__plate', 'index', 'id'],
+                'ordering': ['well__plate_id', 'index', 'id'],
             },
         ),
         migrations.AddConstraint(

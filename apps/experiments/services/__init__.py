@@ -1,0 +1,44 @@
+"""Writes of experiments and their parts."""
+
+from apps.experiments.services.access import (
+    access_changed,
+    access_grant,
+    access_revoke,
+    reach_changed,
+)
+from apps.experiments.services.collection import garbage_collect
+from apps.experiments.services.experiments import (
+    acquisition_create,
+    acquisition_delete,
+    channel_update,
+    experiment_create,
+    experiment_delete,
+    experiment_update,
+    plate_create,
+    plate_delete,
+    plate_update,
+)
+from apps.experiments.services.products import products_apply
+from apps.experiments.services.registration import folder_register
+from apps.experiments.services.uploads import file_append, file_delete
+
+__all__ = [
+    "access_changed",
+    "access_grant",
+    "access_revoke",
+    "acquisition_create",
+    "acquisition_delete",
+    "channel_update",
+    "experiment_create",
+    "experiment_delete",
+    "experiment_update",
+    "file_append",
+    "file_delete",
+    "folder_register",
+    "garbage_collect",
+    "plate_create",
+    "plate_delete",
+    "plate_update",
+    "products_apply",
+    "reach_changed",
+]

@@ -1,0 +1,342 @@
+"""What steps have made becomes rows; entry point: `products_apply`.
+
+Rows are matched by natural keys and written in bulk, so that a step that ends twice, or a step run
+again, changes nothing that is equal. What a newer layout lacks is flagged, never deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from apps.core.errors import Invalid
+from apps.experiments.models import (
+    Channel,
+    Cycle,
+    Experiment,
+    Feature,
+    LayoutVersion,
+    Mosaic,
+    ObjectSet,
+    ObjectType,
+    Plate,
+    Product,
+    Site,
+    Well,
+)
+from apps.experiments.selectors import experiment_root
+from gpu_workers.storage import paths
+from gpu_workers.storage.layout import ChannelLayout, Layout, PlateLayout
+
+BATCH = 2000
+
+
+@transaction.atomic
+def products_apply(
+    *, experiment_id: UUID, step: str, products: dict[str, str], output: dict[str, Any]
+) -> None:
+    """Enter the products of a step that has ended and make them current.
+
+    `products` maps a product's name to its manifest's path below the experiment's folder; `output`
+    is the small JSON of the step's last job. Runs in the transaction that ends the step.
+
+    Raises
+    ------
+    Invalid
+        A manifest is missing, or names a plate that the experiment does not have.
+    """
+    experiment = Experiment.objects.select_for_update().get(id=experiment_id)
+    root = experiment_root(experiment_id)
+    for name, path in products.items():
+        manifest = _manifest(root, path)
+        if name in APPLIED:
+            APPLIED[name](experiment, path, manifest)
+        _product_apply(experiment, step, name, path, manifest, output)
+
+
+def _manifest(root: Path, path: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = paths.read_json(root / path)
+    except (OSError, ValueError) as error:
+        raise Invalid(f"the manifest {path} cannot be read: {error}", code="bad_manifest") from None
+    return found
+
+
+def _key(path: str, manifest: dict[str, Any]) -> str:
+    """Return the version's key; a manifest without one lies in a folder of that name."""
+    return str(manifest.get("key") or Path(path).parent.name)
+
+
+def _size(manifest: dict[str, Any], output: dict[str, Any]) -> int:
+    """Return the bytes a product takes, where its step says so."""
+    parts = [p.get("bytes", 0) for p in manifest.get("plates", []) if isinstance(p, dict)]
+    return int(manifest.get("bytes") or sum(parts) or output.get("bytes") or 0)
+
+
+def _make_current(rows: QuerySet[Any], chosen: Iterable[UUID]) -> None:
+    """Flip `is_current` to the chosen rows; first off, then on, for the constraint's sake."""
+    ids = set(chosen)
+    rows.filter(is_current=True).exclude(id__in=ids).update(is_current=False)
+    rows.filter(id__in=ids, is_current=False).update(is_current=True)
+
+
+def _product_apply(
+    experiment: Experiment,
+    step: str,
+    name: str,
+    path: str,
+    manifest: dict[str, Any],
+    output: dict[str, Any],
+) -> None:
+    row, _ = Product.objects.update_or_create(
+        experiment=experiment,
+        name=name,
+        key=_key(path, manifest),
+        defaults={"path": path, "step": step, "size": _size(manifest, output)},
+    )
+    _make_current(Product.objects.filter(experiment=experiment, name=name), [row.id])
+
+
+def _plates(experiment: Experiment, ids: Iterable[str]) -> dict[str, Plate]:
+    """Return the experiment's plates by id as text; Invalid if one is not there."""
+    found = {str(p.id): p for p in Plate.objects.filter(experiment=experiment)}
+    missing = [each for each in ids if each not in found]
+    if missing:
+        raise Invalid(f"the experiment has no plate {missing[0]}", code="unknown_plate")
+    return found
+
+
+def _layout_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -> None:
+    layout = Layout.model_validate(manifest)
+    plates = _plates(experiment, (p.id for p in layout.plates))
+    _plate_facts(plates, layout)
+    wells = _wells_apply(plates, layout)
+    _sites_apply(experiment, wells, layout)
+    _cycles_apply(experiment, layout.n_cycles)
+    _channels_apply(experiment, layout.channels)
+    row, _ = LayoutVersion.objects.update_or_create(
+        experiment=experiment,
+        key=layout.key,
+        defaults={"path": path, "summary": _summary(layout)},
+    )
+    _make_current(LayoutVersion.objects.filter(experiment=experiment), [row.id])
+
+
+def _summary(layout: Layout) -> dict[str, Any]:
+    return {
+        "n_tpoints": layout.n_tpoints,
+        "n_zplanes": layout.n_zplanes,
+        "n_cycles": layout.n_cycles,
+        "pixel_size_um": layout.pixel_size_um,
+        "z_step_um": layout.z_step_um,
+        "n_channels": len(layout.channels),
+        "n_plates": len(layout.plates),
+        "n_wells": sum(len(p.wells) for p in layout.plates),
+        "n_sites": sum(len(p.sites) for p in layout.plates),
+    }
+
+
+def _plate_facts(plates: dict[str, Plate], layout: Layout) -> None:
+    changed: list[Plate] = []
+    for each in layout.plates:
+        plate = plates[each.id]
+        plate.layout = each.model_dump(mode="json", exclude={"id", "name", "wells", "sites"})
+        plate.layout["key"] = layout.key
+        plate.updated_at = timezone.now()
+        changed.append(plate)
+    Plate.objects.bulk_update(changed, ["layout", "updated_at"])
+
+
+def _wells_apply(plates: dict[str, Plate], layout: Layout) -> dict[tuple[str, str], UUID]:
+    """Upsert the wells of all plates; returns (plate id, well name) to the well's id."""
+    fields = ["row", "column", "y", "x", "height", "width"]
+    Well.objects.bulk_create(
+        [
+            Well(
+                plate=plates[plate.id],
+                name=well.name,
+                removed=False,
+                **{field: getattr(well, field) for field in fields},
+            )
+            for plate in layout.plates
+            for well in plate.wells
+        ],
+        update_conflicts=True,
+        unique_fields=["plate", "name"],
+        update_fields=[*fields, "removed", "updated_at"],
+        batch_size=BATCH,
+    )
+    rows = Well.objects.filter(plate__in=plates.values())
+    ids = {(str(p), n): i for p, n, i in rows.values_list("plate_id", "name", "id")}
+    kept = {(plate.id, well.name) for plate in layout.plates for well in plate.wells}
+    gone = [i for key, i in ids.items() if key not in kept]
+    Well.objects.filter(id__in=gone, removed=False).update(removed=True)
+    return ids
+
+
+def _site_rows(plate: PlateLayout, wells: dict[tuple[str, str], UUID]) -> Iterable[Site]:
+    for site in plate.sites:
+        yield Site(
+            well_id=wells[plate.id, site.well],
+            removed=False,
+            **site.model_dump(exclude={"well"}),
+        )
+
+
+def _sites_apply(
+    experiment: Experiment, wells: dict[tuple[str, str], UUID], layout: Layout
+) -> None:
+    fields = ["index", "y", "x", "height", "width", "stage_y_um", "stage_x_um"]
+    rows = [row for plate in layout.plates for row in _site_rows(plate, wells)]
+    Site.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["well", "name"],
+        update_fields=[*fields, "removed", "updated_at"],
+        batch_size=BATCH,
+    )
+    kept = {(row.well_id, row.name) for row in rows}
+    before = Site.objects.filter(well__plate__experiment=experiment, removed=False)
+    gone = [i for i, w, n in before.values_list("id", "well_id", "name") if (w, n) not in kept]
+    Site.objects.filter(id__in=gone).update(removed=True)
+
+
+def _cycles_apply(experiment: Experiment, number: int) -> None:
+    Cycle.objects.bulk_create(
+        [Cycle(experiment=experiment, index=index) for index in range(number)],
+        ignore_conflicts=True,
+    )
+    Cycle.objects.filter(experiment=experiment, index__gte=number).delete()
+
+
+def _channels_apply(experiment: Experiment, channels: tuple[ChannelLayout, ...]) -> None:
+    before = {c.index: c for c in Channel.objects.filter(experiment=experiment)}
+    fresh: list[Channel] = []
+    for each in channels:
+        old = before.get(each.index)
+        same = old is not None and old.edited and old.layout_name == each.name
+        fresh.append(
+            Channel(
+                experiment=experiment,
+                index=each.index,
+                name=old.name if same and old else each.name,
+                color=old.color if same and old else each.color,
+                edited=same,
+                layout_name=each.name,
+                wavelength_nm=each.wavelength_nm,
+                dtype=each.dtype,
+            )
+        )
+    Channel.objects.bulk_create(
+        fresh,
+        update_conflicts=True,
+        unique_fields=["experiment", "index"],
+        update_fields=[
+            "name",
+            "color",
+            "edited",
+            "layout_name",
+            "wavelength_nm",
+            "dtype",
+            "updated_at",
+        ],
+    )
+    Channel.objects.filter(experiment=experiment).exclude(
+        index__in=[c.index for c in channels]
+    ).delete()
+
+
+MOSAIC_FACTS = ("projection", "corrected", "pixel_size_um", "n_tpoints", "n_zplanes", "channels")
+
+
+def _mosaics_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -> None:
+    plates = _plates(experiment, (p["id"] for p in manifest["plates"]))
+    facts = {name: manifest.get(name) for name in MOSAIC_FACTS}
+    key = _key(path, manifest)
+    Mosaic.objects.bulk_create(
+        [
+            Mosaic(
+                experiment=experiment,
+                plate=plates[each["id"]],
+                key=key,
+                path=each["path"],
+                layout_key=manifest["layout"],
+                info={**facts, **each, "manifest": path},
+            )
+            for each in manifest["plates"]
+        ],
+        update_conflicts=True,
+        unique_fields=["plate", "key"],
+        update_fields=["path", "layout_key", "info", "updated_at"],
+        batch_size=BATCH,
+    )
+    rows = Mosaic.objects.filter(experiment=experiment)
+    _make_current(rows, rows.filter(key=key).values_list("id", flat=True))
+
+
+def _features_apply(kinds: dict[str, ObjectType], types: list[dict[str, Any]]) -> None:
+    rows = [
+        Feature(object_type=kinds[t["name"]], name=f["name"], unit=f.get("unit") or "")
+        for t in types
+        for f in t["features"]
+    ]
+    Feature.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["object_type", "name"],
+        update_fields=["unit", "updated_at"],
+        batch_size=BATCH,
+    )
+    kept = {(row.object_type_id, row.name) for row in rows}
+    before = Feature.objects.filter(object_type__in=kinds.values())
+    gone = [
+        i for i, t, n in before.values_list("id", "object_type_id", "name") if (t, n) not in kept
+    ]
+    Feature.objects.filter(id__in=gone).delete()
+
+
+def _objects_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -> None:
+    types = manifest["types"]
+    plates = _plates(experiment, {p["id"] for t in types for p in t["plates"]})
+    ObjectType.objects.bulk_create(
+        [ObjectType(experiment=experiment, name=t["name"]) for t in types], ignore_conflicts=True
+    )
+    named = ObjectType.objects.filter(experiment=experiment, name__in=[t["name"] for t in types])
+    kinds = {kind.name: kind for kind in named}
+    _features_apply(kinds, types)
+    key = _key(path, manifest)
+    ObjectSet.objects.bulk_create(
+        [
+            ObjectSet(
+                experiment=experiment,
+                object_type=kinds[t["name"]],
+                plate=plates[each["id"]],
+                key=key,
+                path=path,
+                layout_key=manifest["layout"],
+                n_objects=each["n_objects"],
+                info={**each, "features": t["features"]},
+            )
+            for t in types
+            for each in t["plates"]
+        ],
+        update_conflicts=True,
+        unique_fields=["object_type", "plate", "key"],
+        update_fields=["path", "layout_key", "n_objects", "info", "updated_at"],
+        batch_size=BATCH,
+    )
+    rows = ObjectSet.objects.filter(experiment=experiment)
+    _make_current(rows, rows.filter(key=key).values_list("id", flat=True))
+
+
+APPLIED: dict[str, Callable[[Experiment, str, dict[str, Any]], None]] = {
+    "layout": _layout_apply,
+    "mosaic": _mosaics_apply,
+    "objects": _objects_apply,
+}

@@ -1,0 +1,7 @@
+"""Endpoints of the experiments; `routes` is what the API includes."""
+
+from django.urls import URLPattern
+
+from apps.experiments.views import experiments, files, images
+
+routes: list[URLPattern] = [*experiments.routes, *files.routes, *images.routes]

@@ -1,0 +1,74 @@
+"""Who may do what with the experiments' routes. How a row is written: see `roles`."""
+
+from tests.factories import (
+    AcquisitionFactory,
+    ChannelFactory,
+    CycleFactory,
+    MosaicFactory,
+    ObjectSetFactory,
+    SiteFactory,
+    SourceFileFactory,
+    WellFactory,
+)
+from tests.integration.access.roles import EDIT, OWN, SIGNED_IN, VIEW, World, row
+
+
+def build(world: World) -> dict[str, object]:
+    """Add an acquisition with a file, a well with a site, a channel, a mosaic and an object set."""
+    acquisition = AcquisitionFactory(plate=world.plate)
+    SourceFileFactory(acquisition=acquisition, name="there.tif")
+    SiteFactory(well=WellFactory(plate=world.plate))
+    CycleFactory(experiment=world.experiment)
+    mosaic = MosaicFactory(plate=world.plate)
+    objects = ObjectSetFactory(plate=world.plate, object_type=world.object_type)
+    return {
+        "acquisition_id": acquisition.id,
+        "name": "there.tif",
+        "channel_id": ChannelFactory(experiment=world.experiment).id,
+        "mosaic_id": mosaic.id,
+        "object_set_id": objects.id,
+        "subject_id": world.users["editor"].id,
+    }
+
+
+NEW_EXPERIMENT = {"name": "new"}
+NEW_ACCESS = {"user": "other_group", "level": "view"}
+
+ROWS = [
+    row("GET", "experiment-list", None, SIGNED_IN(200)),
+    # Only members of a group can make an experiment: owner, editor and viewer are members.
+    row("POST", "experiment-list", NEW_EXPERIMENT, [401, 201, 201, 201, 201, 400, 400]),
+    row("GET", "experiment", None, VIEW(200)),
+    row("PATCH", "experiment", {"description": "changed"}, EDIT(200)),
+    row("DELETE", "experiment", None, OWN(204)),
+    row("GET", "access-list", None, OWN(200)),
+    row("POST", "access-list", NEW_ACCESS, OWN(201)),
+    # The grant is the editor's, who may give it up.
+    row("DELETE", "access", None, [401, 404, 403, 204, 204, 404, 404]),
+    row("GET", "plate-list", None, VIEW(200)),
+    row("POST", "plate-list", {"name": "another"}, EDIT(201)),
+    row("GET", "plate", None, VIEW(200)),
+    row("PATCH", "plate", {"description": "changed"}, EDIT(200)),
+    row("DELETE", "plate", None, EDIT(204)),
+    row("GET", "acquisition-list", None, VIEW(200)),
+    row("POST", "acquisition-list", {"plate": "{plate_id}", "name": "another"}, EDIT(201)),
+    row("GET", "acquisition", None, VIEW(200)),
+    row("DELETE", "acquisition", None, EDIT(204)),
+    # Nothing may be registered where the settings name no folder: the editor gets as far as that.
+    row("POST", "register", {"path": "/etc"}, EDIT(400)),
+    row("GET", "file-list", None, VIEW(200)),
+    row("GET", "file", None, VIEW(200)),
+    # The file is there with 100 bytes: the editor gets as far as that.
+    row("PUT", "file", b"12345", EDIT(409)),
+    row("DELETE", "file", None, EDIT(204)),
+    row("GET", "well-list", None, VIEW(200)),
+    row("GET", "site-list", None, VIEW(200)),
+    row("GET", "cycle-list", None, VIEW(200)),
+    row("GET", "channel-list", None, VIEW(200)),
+    row("PATCH", "channel", {"color": "#ff0000"}, EDIT(200)),
+    row("GET", "mosaic-list", None, VIEW(200)),
+    row("GET", "mosaic", None, VIEW(200)),
+    row("GET", "object-type-list", None, VIEW(200)),
+    row("GET", "object-set-list", None, VIEW(200)),
+    row("GET", "object-set", None, VIEW(200)),
+]
