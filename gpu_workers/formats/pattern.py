@@ -19,7 +19,7 @@ from gpu_workers.formats.survey import (
 
 GROUPS: Final = ("well", "row", "column", "site", "channel", "z", "t")
 MAX_PATTERN: Final = 500
-_END = r"\.(?:tiff?|png)$"
+_END = r"\.(?i:tiff?|png)$"
 DEFAULT_PATTERNS: Final[tuple[str, ...]] = (
     # Yokogawa CellVoyager without its metadata
     r"_(?P<well>[A-P]\d{2})_T(?P<t>\d+)F(?P<site>\d+)L\d+A\d+Z(?P<z>\d+)C(?P<channel>\d+)" + _END,

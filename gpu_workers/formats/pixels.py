@@ -195,10 +195,9 @@ def _tiff_header(path: Path, file: str) -> Header:
 
 
 def _page_shape(page: Any) -> tuple[tuple[int, int], str, int]:
+    # In microscopy a palette is a look-up table for display: the stored indices are the intensities.
     # `page.dtype` is None for types that tifffile can't map, such as 12 packed bits.
     dtype = str(page.dtype) if page.dtype is not None else f"{page.bitspersample}-bit"
-    if page.photometric == 3:
-        dtype = "palette"
     samples = int(page.samplesperpixel)
     return (int(page.imagelength), int(page.imagewidth)), dtype, samples
 
