@@ -15,7 +15,7 @@ from apps.core.models import BaseModel
 TEBIBYTE = 1024**4
 
 
-class User(BaseModel, AbstractUser):
+class User(BaseModel, AbstractUser):  # type: ignore[django-manager-missing]
     """A person or a program with an account."""
 
     class Meta:

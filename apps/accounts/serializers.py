@@ -60,7 +60,7 @@ class GroupSerializer(serializers.ModelSerializer[ResearchGroup]):
         ]
 
 
-class GroupRoleSerializer(serializers.Serializer[Membership]):
+class GroupRoleSerializer(serializers.Serializer[Any]):
     """One of a person's groups and their role in it."""
 
     id = serializers.UUIDField(source="group.id")

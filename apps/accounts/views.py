@@ -21,12 +21,12 @@ class TokenListView(Endpoint):
 
     def get_permissions(self) -> list[Any]:
         """Let everybody ask for a token: the password is in the request."""
-        return [AllowAny()] if self.request.method == "POST" else super().get_permissions()
+        return [AllowAny()] if self.request.method == "POST" else list(super().get_permissions())
 
     @lists(serializers.TokenSerializer)
     def get(self, request: Request) -> Response:
         """List your tokens."""
-        tokens = selectors.tokens_list(user=request.user)
+        tokens = selectors.tokens_list(user=self.user)
         return self.page(request, tokens, serializers.TokenSerializer)
 
     @extend_schema(
@@ -47,7 +47,7 @@ class TokenView(Endpoint):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, token_id: UUID) -> Response:
         """Revoke one of your tokens."""
-        services.token_revoke(user=request.user, token_id=token_id)
+        services.token_revoke(user=self.user, token_id=token_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -57,7 +57,7 @@ class MeView(Endpoint):
     @extend_schema(responses=serializers.MeSerializer)
     def get(self, request: Request) -> Response:
         """Return your name and groups."""
-        return Response(serializers.MeSerializer(request.user).data)
+        return Response(serializers.MeSerializer(self.user).data)
 
 
 class GroupListView(Endpoint):
@@ -67,7 +67,7 @@ class GroupListView(Endpoint):
     def get(self, request: Request) -> Response:
         """List your research groups."""
         return self.page(
-            request, selectors.groups_list(user=request.user), serializers.GroupSerializer
+            request, selectors.groups_list(user=self.user), serializers.GroupSerializer
         )
 
 
@@ -77,7 +77,7 @@ class MemberListView(Endpoint):
     @lists(serializers.MemberSerializer)
     def get(self, request: Request, group_id: UUID) -> Response:
         """List the members of one of your groups."""
-        members = selectors.members_list(user=request.user, group_id=group_id)
+        members = selectors.members_list(user=self.user, group_id=group_id)
         return self.page(request, members, serializers.MemberSerializer)
 
     @extend_schema(
@@ -86,7 +86,7 @@ class MemberListView(Endpoint):
     def post(self, request: Request, group_id: UUID) -> Response:
         """Make somebody a member, or change a member's role; for managers."""
         data = self.valid(serializers.NewMemberSerializer)
-        member = services.member_add(user=request.user, group_id=group_id, **data)
+        member = services.member_add(user=self.user, group_id=group_id, **data)
         return Response(serializers.MemberSerializer(member).data, status=status.HTTP_201_CREATED)
 
 
@@ -96,7 +96,7 @@ class MemberView(Endpoint):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, group_id: UUID, member_id: UUID) -> Response:
         """Take somebody out of the group; for managers."""
-        services.member_remove(user=request.user, group_id=group_id, member_id=member_id)
+        services.member_remove(user=self.user, group_id=group_id, member_id=member_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
-from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.pagination import CursorPagination
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,7 +25,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Endpoint(APIView):
     """A view for people who have signed in; what they may see, selectors and services decide."""
 
-    permission_classes: ClassVar[list[type[BasePermission]]] = [IsAuthenticated]
+    permission_classes = [IsAuthenticated]
+
+    @property
+    def user(self) -> User:
+        """The person who asks; nobody else gets past `permission_classes`."""
+        return cast("User", self.request.user)
 
     def valid(self, serializer: type[serializers.Serializer[Any]], *, partial: bool = False) -> Any:
         """Return the request's body, checked; raises the framework's ValidationError."""

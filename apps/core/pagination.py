@@ -48,14 +48,14 @@ class CursorPagination(pagination.CursorPagination):
     max_page_size = 1000
     page_size_query_param = "page_size"
 
-    def paginate_queryset(
+    def paginate_queryset(  # type: ignore[override]
         self,
         queryset: QuerySet[Any],
         request: Request,
         view: Any = None,  # noqa: ARG002
     ) -> list[Any]:
         """Return the rows of the page that the request's cursor names."""
-        self.base_url = request.build_absolute_uri()
+        self._address = request.build_absolute_uri()
         size = self.get_page_size(request) or self.page_size
         ordering = self._ordering(queryset)
         backwards, values = self._decoded(request, len(ordering))
@@ -91,7 +91,7 @@ class CursorPagination(pagination.CursorPagination):
         place = [direction, *(_value(row, field) for field in ordering)]
         text = json.dumps(place, cls=_Encoder, separators=(",", ":"))
         cursor = urlsafe_b64encode(text.encode()).decode().rstrip("=")
-        return replace_query_param(self.base_url, self.cursor_query_param, cursor)
+        return replace_query_param(self._address, self.cursor_query_param, cursor)
 
     def _decoded(self, request: Request, length: int) -> tuple[bool, list[Any] | None]:
         encoded = request.query_params.get(self.cursor_query_param)

@@ -21,7 +21,7 @@ M = TypeVar("M", bound=models.Model)
 
 UserGrant = UserObjectPermissionBase
 GroupGrant = GroupObjectPermissionBase
-PERMISSIONS = [
+PERMISSIONS: list[tuple[str, Any]] = [
     ("level_view", "may look"),
     ("level_edit", "may change"),
     ("level_own", "may share and delete"),
@@ -47,6 +47,14 @@ class Level(StrEnum):
         return order[order.index(self) :]
 
 
+def _by_user(model: Any) -> Any:
+    return get_user_obj_perms_model(model)
+
+
+def _by_group(model: Any) -> Any:
+    return get_group_obj_perms_model(model)
+
+
 def _codenames(level: Level) -> list[str]:
     return [each.codename for each in level.reached_by]
 
@@ -54,8 +62,8 @@ def _codenames(level: Level) -> list[str]:
 def _grants(model: Any, subject: Any) -> Any:
     """Return the grant rows of a user or a Django group on objects of a model."""
     if isinstance(subject, Group):
-        return get_group_obj_perms_model(model).objects.filter(group=subject)
-    return get_user_obj_perms_model(model).objects.filter(user=subject)
+        return _by_group(model).objects.filter(group=subject)
+    return _by_user(model).objects.filter(user=subject)
 
 
 def grant(*, subject: Any, level: Level | str, obj: models.Model) -> None:
@@ -78,7 +86,7 @@ def levels(user: Any, obj: models.Model) -> set[Level]:
     if not user.is_authenticated or not user.is_active:
         return set()
     own = _grants(obj, user).filter(content_object=obj).values_list("permission__codename")
-    through = get_group_obj_perms_model(obj).objects.filter(group__user=user, content_object=obj)
+    through = _by_group(obj).objects.filter(group__user=user, content_object=obj)
     names = {name for (name,) in own.union(through.values_list("permission__codename"))}
     return {low for low in Level if names & set(_codenames(low))}
 
@@ -111,8 +119,8 @@ def subjects(obj: models.Model) -> list[tuple[Any, Level]]:
     """Return (user or Django group, level) of everybody with a grant on an object."""
     found: list[tuple[Any, Level]] = []
     for model, field in (
-        (get_user_obj_perms_model(obj), "user"),
-        (get_group_obj_perms_model(obj), "group"),
+        (_by_user(obj), "user"),
+        (_by_group(obj), "group"),
     ):
         rows = (
             model.objects.filter(content_object=obj)

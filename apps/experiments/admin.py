@@ -6,7 +6,7 @@ services, and what a person may set of an experiment is changed through the API.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -157,7 +157,6 @@ class VersionAdmin(ReadOnlyAdmin):
     """Something that steps make in versions."""
 
     list_filter = ("is_current",)
-    list_select_related: ClassVar[tuple[str, ...]] = ("experiment",)
     search_fields = ("key", "id", "experiment__name", "experiment__id")
 
 
@@ -166,6 +165,7 @@ class LayoutVersionAdmin(VersionAdmin):
     """Layouts."""
 
     list_display = ("key", "experiment", "is_current", "created_at")
+    list_select_related = ("experiment",)
 
 
 @admin.register(Mosaic)
@@ -189,7 +189,7 @@ class ProductAdmin(VersionAdmin):
     """Products of steps."""
 
     list_display = ("name", "key", "step", "experiment", "size", "is_current", "created_at")
-    list_filter = ("is_current", "name")
+    list_select_related = ("experiment",)
 
 
 @admin.register(

@@ -18,7 +18,7 @@ class AcquisitionMode(models.TextChoices):
     MULTIPLEXING = "multiplexing", "staining cycles"
 
 
-class Experiment(BaseModel):
+class Experiment(BaseModel):  # type: ignore[django-manager-missing]
     """A screen: its plates and everything made of them; the unit of sharing."""
 
     name = models.CharField(max_length=120)
@@ -56,7 +56,7 @@ class Experiment(BaseModel):
         return self.name
 
 
-class Plate(BaseModel):
+class Plate(BaseModel):  # type: ignore[django-manager-missing]
     """One physical plate (or slide); the smallest part whose pixels can be shared."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="plates")
@@ -243,7 +243,7 @@ class Channel(BaseModel):
         return self.name
 
 
-class ObjectType(BaseModel):
+class ObjectType(BaseModel):  # type: ignore[django-manager-missing]
     """A kind of object such as Nuclei; the smallest part whose measurements can be shared."""
 
     experiment = models.ForeignKey(
@@ -381,37 +381,37 @@ class Product(BaseModel):
         return f"{self.name} {self.key}"
 
 
-class ExperimentUserGrant(UserGrant):  # type: ignore[misc]
+class ExperimentUserGrant(UserGrant):
     """A user's level on an experiment."""
 
     content_object = models.ForeignKey(Experiment, on_delete=models.CASCADE)
 
 
-class ExperimentGroupGrant(GroupGrant):  # type: ignore[misc]
+class ExperimentGroupGrant(GroupGrant):
     """A group's level on an experiment."""
 
     content_object = models.ForeignKey(Experiment, on_delete=models.CASCADE)
 
 
-class PlateUserGrant(UserGrant):  # type: ignore[misc]
+class PlateUserGrant(UserGrant):
     """A user's level on one plate."""
 
     content_object = models.ForeignKey(Plate, on_delete=models.CASCADE)
 
 
-class PlateGroupGrant(GroupGrant):  # type: ignore[misc]
+class PlateGroupGrant(GroupGrant):
     """A group's level on one plate."""
 
     content_object = models.ForeignKey(Plate, on_delete=models.CASCADE)
 
 
-class ObjectTypeUserGrant(UserGrant):  # type: ignore[misc]
+class ObjectTypeUserGrant(UserGrant):
     """A user's level on one object type."""
 
     content_object = models.ForeignKey(ObjectType, on_delete=models.CASCADE)
 
 
-class ObjectTypeGroupGrant(GroupGrant):  # type: ignore[misc]
+class ObjectTypeGroupGrant(GroupGrant):
     """A group's level on one object type."""
 
     content_object = models.ForeignKey(ObjectType, on_delete=models.CASCADE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.db import transaction
@@ -126,7 +126,7 @@ def access_grant(
         level=level,
     )
     access_changed([experiment_id])
-    kind = "user" if isinstance(subject, User) else "group"
+    kind: Literal["user", "group"] = "user" if isinstance(subject, User) else "group"
     return Access(subject.id, kind, str(subject), Level(level), **part)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Model
 from django.utils import timezone
 
 from apps.accounts.models import GroupPolicy, ResearchGroup, User
@@ -20,6 +20,7 @@ from apps.experiments.selectors import acquisition_get, experiment_get, plate_ge
 from apps.experiments.services.access import access_changed
 from gpu_workers import registry
 
+M = TypeVar("M", bound=Model)
 GROUP_LEVEL = {GroupPolicy.GROUP_READ: Level.VIEW, GroupPolicy.GROUP_WRITE: Level.EDIT}
 
 
@@ -91,7 +92,7 @@ def experiment_update(*, user: User, experiment_id: UUID, **fields: Any) -> Expe
     return _saved(experiment, fields)
 
 
-def _saved(row: Any, fields: dict[str, Any]) -> Any:
+def _saved(row: M, fields: dict[str, Any]) -> M:
     for name, value in fields.items():
         setattr(row, name, value)
     if fields:
@@ -124,8 +125,7 @@ def plate_update(*, user: User, experiment_id: UUID, plate_id: UUID, **fields: A
     if "name" in fields:
         others = Plate.objects.filter(experiment=plate.experiment).exclude(id=plate.id)
         _check_name(others, fields["name"], "a plate")
-    saved: Plate = _saved(plate, fields)
-    return saved
+    return _saved(plate, fields)
 
 
 @transaction.atomic
@@ -190,5 +190,4 @@ def channel_update(*, user: User, experiment_id: UUID, channel_id: UUID, **field
     channel = Channel.objects.filter(experiment_id=experiment_id, id=channel_id).first()
     if channel is None:
         raise NotFound("there is no such channel")
-    saved: Channel = _saved(channel, {**fields, "edited": True})
-    return saved
+    return _saved(channel, {**fields, "edited": True})

@@ -20,7 +20,7 @@ class ExperimentListView(Endpoint):
     @lists(serializers.ExperimentSerializer)
     def get(self, request: Request) -> Response:
         """List the experiments that you may see, newest first."""
-        rows = selectors.experiments_list(user=request.user)
+        rows = selectors.experiments_list(user=self.user)
         return self.page(request, rows, serializers.ExperimentSerializer)
 
     @extend_schema(
@@ -30,8 +30,8 @@ class ExperimentListView(Endpoint):
     def post(self, request: Request) -> Response:
         """Make an experiment in one of your groups."""
         data = self.valid(serializers.NewExperimentSerializer)
-        made = services.experiment_create(user=request.user, **data)
-        found = selectors.experiment_detail(user=request.user, experiment_id=made.id)
+        made = services.experiment_create(user=self.user, **data)
+        found = selectors.experiment_detail(user=self.user, experiment_id=made.id)
         return Response(serializers.ExperimentSerializer(found).data, status.HTTP_201_CREATED)
 
 
@@ -41,7 +41,7 @@ class ExperimentView(Endpoint):
     @extend_schema(responses=serializers.ExperimentSerializer)
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """Return an experiment."""
-        found = selectors.experiment_detail(user=request.user, experiment_id=experiment_id)
+        found = selectors.experiment_detail(user=self.user, experiment_id=experiment_id)
         return Response(serializers.ExperimentSerializer(found).data)
 
     @extend_schema(
@@ -50,13 +50,13 @@ class ExperimentView(Endpoint):
     def patch(self, request: Request, experiment_id: UUID) -> Response:
         """Change an experiment's facts."""
         data = self.valid(serializers.ExperimentChangeSerializer, partial=True)
-        services.experiment_update(user=request.user, experiment_id=experiment_id, **data)
+        services.experiment_update(user=self.user, experiment_id=experiment_id, **data)
         return self.get(request, experiment_id)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, experiment_id: UUID) -> Response:
         """Delete an experiment with everything in it; for owners."""
-        services.experiment_delete(user=request.user, experiment_id=experiment_id)
+        services.experiment_delete(user=self.user, experiment_id=experiment_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -66,7 +66,7 @@ class AccessListView(Endpoint):
     @extend_schema(responses=serializers.AccessSerializer(many=True))
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List all grants; for owners. They are few, so they come in one page."""
-        rows = selectors.access_list(user=request.user, experiment_id=experiment_id)
+        rows = selectors.access_list(user=self.user, experiment_id=experiment_id)
         found = serializers.AccessSerializer(rows, many=True).data
         return Response({"next": None, "previous": None, "results": found})
 
@@ -76,7 +76,7 @@ class AccessListView(Endpoint):
     def post(self, request: Request, experiment_id: UUID) -> Response:
         """Give a user or a group a level on the experiment or on a part of it; for owners."""
         data = self.valid(serializers.NewAccessSerializer)
-        made = services.access_grant(user=request.user, experiment_id=experiment_id, **data)
+        made = services.access_grant(user=self.user, experiment_id=experiment_id, **data)
         return Response(serializers.AccessSerializer(made).data, status.HTTP_201_CREATED)
 
 
@@ -88,7 +88,7 @@ class AccessView(Endpoint):
         """Take a grant back: anybody's as an owner, else your own."""
         part = self.query(serializers.AccessPartSerializer)
         services.access_revoke(
-            user=request.user, experiment_id=experiment_id, subject_id=subject_id, **part
+            user=self.user, experiment_id=experiment_id, subject_id=subject_id, **part
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -99,7 +99,7 @@ class PlateListView(Endpoint):
     @lists(serializers.PlateSerializer)
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List the plates that you may see."""
-        rows = selectors.plates_list(user=request.user, experiment_id=experiment_id)
+        rows = selectors.plates_list(user=self.user, experiment_id=experiment_id)
         return self.page(request, rows, serializers.PlateSerializer)
 
     @extend_schema(
@@ -108,7 +108,7 @@ class PlateListView(Endpoint):
     def post(self, request: Request, experiment_id: UUID) -> Response:
         """Add a plate."""
         data = self.valid(serializers.PlateChangeSerializer)
-        made = services.plate_create(user=request.user, experiment_id=experiment_id, **data)
+        made = services.plate_create(user=self.user, experiment_id=experiment_id, **data)
         return Response(serializers.PlateSerializer(made).data, status.HTTP_201_CREATED)
 
 
@@ -118,9 +118,7 @@ class PlateView(Endpoint):
     @extend_schema(responses=serializers.PlateSerializer)
     def get(self, request: Request, experiment_id: UUID, plate_id: UUID) -> Response:
         """Return a plate."""
-        found = selectors.plate_get(
-            user=request.user, experiment_id=experiment_id, plate_id=plate_id
-        )
+        found = selectors.plate_get(user=self.user, experiment_id=experiment_id, plate_id=plate_id)
         return Response(serializers.PlateSerializer(found).data)
 
     @extend_schema(request=serializers.PlateChangeSerializer, responses=serializers.PlateSerializer)
@@ -128,14 +126,14 @@ class PlateView(Endpoint):
         """Rename or describe a plate."""
         data = self.valid(serializers.PlateChangeSerializer, partial=True)
         plate = services.plate_update(
-            user=request.user, experiment_id=experiment_id, plate_id=plate_id, **data
+            user=self.user, experiment_id=experiment_id, plate_id=plate_id, **data
         )
         return Response(serializers.PlateSerializer(plate).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, experiment_id: UUID, plate_id: UUID) -> Response:
         """Delete a plate with its acquisitions, mosaics and objects."""
-        services.plate_delete(user=request.user, experiment_id=experiment_id, plate_id=plate_id)
+        services.plate_delete(user=self.user, experiment_id=experiment_id, plate_id=plate_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

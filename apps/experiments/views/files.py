@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from collections.abc import Mapping
+from typing import IO, Any, cast
 from uuid import UUID
 
 from django.urls import URLPattern, path, register_converter
@@ -39,9 +40,14 @@ class RawParser(BaseParser):
 
     media_type = "*/*"
 
-    def parse(self, *_args: Any, **_kwargs: Any) -> None:
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Parse nothing."""
-        return
+        return {}
 
 
 class AcquisitionListView(Endpoint):
@@ -51,7 +57,7 @@ class AcquisitionListView(Endpoint):
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List the acquisitions of the plates that you may see."""
         query = self.query(serializers.PlateQuerySerializer)
-        rows = selectors.acquisitions_list(user=request.user, experiment_id=experiment_id, **query)
+        rows = selectors.acquisitions_list(user=self.user, experiment_id=experiment_id, **query)
         return self.page(request, rows, serializers.AcquisitionSerializer)
 
     @extend_schema(
@@ -61,7 +67,7 @@ class AcquisitionListView(Endpoint):
     def post(self, request: Request, experiment_id: UUID) -> Response:
         """Add an acquisition to a plate."""
         data = self.valid(serializers.NewAcquisitionSerializer)
-        made = services.acquisition_create(user=request.user, experiment_id=experiment_id, **data)
+        made = services.acquisition_create(user=self.user, experiment_id=experiment_id, **data)
         return Response(serializers.AcquisitionSerializer(made).data, status.HTTP_201_CREATED)
 
 
@@ -72,7 +78,7 @@ class AcquisitionView(Endpoint):
     def get(self, request: Request, experiment_id: UUID, acquisition_id: UUID) -> Response:
         """Return an acquisition."""
         found = selectors.acquisition_detail(
-            user=request.user, experiment_id=experiment_id, acquisition_id=acquisition_id
+            user=self.user, experiment_id=experiment_id, acquisition_id=acquisition_id
         )
         return Response(serializers.AcquisitionSerializer(found).data)
 
@@ -80,7 +86,7 @@ class AcquisitionView(Endpoint):
     def delete(self, request: Request, experiment_id: UUID, acquisition_id: UUID) -> Response:
         """Delete an acquisition and what was uploaded for it; registered folders stay."""
         services.acquisition_delete(
-            user=request.user, experiment_id=experiment_id, acquisition_id=acquisition_id
+            user=self.user, experiment_id=experiment_id, acquisition_id=acquisition_id
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -94,7 +100,7 @@ class RegisterView(Endpoint):
     def post(self, request: Request, experiment_id: UUID, acquisition_id: UUID) -> Response:
         """Read an acquisition's files from a folder of the server, without copying them."""
         files, size = services.folder_register(
-            user=request.user,
+            user=self.user,
             experiment_id=experiment_id,
             acquisition_id=acquisition_id,
             **self.valid(serializers.RegisterSerializer),
@@ -109,7 +115,7 @@ class FileListView(Endpoint):
     def get(self, request: Request, experiment_id: UUID, acquisition_id: UUID) -> Response:
         """List the files by name; `received` says how far an upload has come."""
         rows = selectors.files_list(
-            user=request.user,
+            user=self.user,
             experiment_id=experiment_id,
             acquisition_id=acquisition_id,
             **self.query(serializers.FileQuerySerializer),
@@ -125,7 +131,7 @@ def _content_length(request: Request) -> int | None:
 class FileView(Endpoint):
     """One file of an acquisition."""
 
-    parser_classes: ClassVar[list[type[BaseParser]]] = [RawParser]
+    parser_classes = [RawParser]
 
     @extend_schema(responses=serializers.FileSerializer)
     def get(
@@ -133,7 +139,7 @@ class FileView(Endpoint):
     ) -> Response:
         """Return how far a file's upload has come."""
         found = selectors.file_get(
-            user=request.user,
+            user=self.user,
             experiment_id=experiment_id,
             acquisition_id=acquisition_id,
             name=name,
@@ -153,7 +159,7 @@ class FileView(Endpoint):
     ) -> Response:
         """Send a piece of at most 16 MB; the last one completes the file."""
         row = services.file_append(
-            user=request.user,
+            user=self.user,
             experiment_id=experiment_id,
             acquisition_id=acquisition_id,
             name=name,
@@ -170,7 +176,7 @@ class FileView(Endpoint):
     ) -> Response:
         """Take back an upload, whole or begun."""
         services.file_delete(
-            user=request.user,
+            user=self.user,
             experiment_id=experiment_id,
             acquisition_id=acquisition_id,
             name=name,

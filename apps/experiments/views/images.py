@@ -20,7 +20,7 @@ class WellListView(Endpoint):
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List the wells by plate, row and column."""
         query = self.query(serializers.PlateQuerySerializer)
-        rows = selectors.wells_list(user=request.user, experiment_id=experiment_id, **query)
+        rows = selectors.wells_list(user=self.user, experiment_id=experiment_id, **query)
         return self.page(request, rows, serializers.WellSerializer)
 
 
@@ -31,7 +31,7 @@ class SiteListView(Endpoint):
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List the sites by plate and index."""
         query = self.query(serializers.SiteQuerySerializer)
-        rows = selectors.sites_list(user=request.user, experiment_id=experiment_id, **query)
+        rows = selectors.sites_list(user=self.user, experiment_id=experiment_id, **query)
         return self.page(request, rows, serializers.SiteSerializer)
 
 
@@ -41,7 +41,7 @@ class CycleListView(Endpoint):
     @lists(serializers.CycleSerializer)
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List the cycles."""
-        rows = selectors.cycles_list(user=request.user, experiment_id=experiment_id)
+        rows = selectors.cycles_list(user=self.user, experiment_id=experiment_id)
         return self.page(request, rows, serializers.CycleSerializer)
 
 
@@ -51,7 +51,7 @@ class ChannelListView(Endpoint):
     @lists(serializers.ChannelSerializer)
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List the channels."""
-        rows = selectors.channels_list(user=request.user, experiment_id=experiment_id)
+        rows = selectors.channels_list(user=self.user, experiment_id=experiment_id)
         return self.page(request, rows, serializers.ChannelSerializer)
 
 
@@ -65,7 +65,7 @@ class ChannelView(Endpoint):
         """Set a channel's name or colour."""
         data = self.valid(serializers.ChannelChangeSerializer)
         channel = services.channel_update(
-            user=request.user, experiment_id=experiment_id, channel_id=channel_id, **data
+            user=self.user, experiment_id=experiment_id, channel_id=channel_id, **data
         )
         return Response(serializers.ChannelSerializer(channel).data)
 
@@ -77,7 +77,7 @@ class MosaicListView(Endpoint):
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List the mosaics, newest first."""
         query = self.query(serializers.VersionQuerySerializer)
-        rows = selectors.mosaics_list(user=request.user, experiment_id=experiment_id, **query)
+        rows = selectors.mosaics_list(user=self.user, experiment_id=experiment_id, **query)
         channels = selectors.channels_by_index(experiment_id=experiment_id)
         return self.page(request, rows, serializers.MosaicSerializer, channels=channels)
 
@@ -89,7 +89,7 @@ class MosaicView(Endpoint):
     def get(self, request: Request, experiment_id: UUID, mosaic_id: UUID) -> Response:
         """Return a mosaic."""
         mosaic = selectors.mosaic_get(
-            user=request.user, experiment_id=experiment_id, mosaic_id=mosaic_id
+            user=self.user, experiment_id=experiment_id, mosaic_id=mosaic_id
         )
         context = {"channels": selectors.channels_by_index(experiment_id=experiment_id)}
         return Response(serializers.MosaicSerializer(mosaic, context=context).data)
@@ -101,7 +101,7 @@ class ObjectTypeListView(Endpoint):
     @lists(serializers.ObjectTypeSerializer)
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List the kinds of objects and their features."""
-        rows = selectors.object_types_list(user=request.user, experiment_id=experiment_id)
+        rows = selectors.object_types_list(user=self.user, experiment_id=experiment_id)
         return self.page(request, rows, serializers.ObjectTypeSerializer)
 
 
@@ -112,7 +112,7 @@ class ObjectSetListView(Endpoint):
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List the object sets, newest first."""
         query = self.query(serializers.ObjectSetQuerySerializer)
-        rows = selectors.object_sets_list(user=request.user, experiment_id=experiment_id, **query)
+        rows = selectors.object_sets_list(user=self.user, experiment_id=experiment_id, **query)
         return self.page(request, rows, serializers.ObjectSetSerializer)
 
 
@@ -123,7 +123,7 @@ class ObjectSetView(Endpoint):
     def get(self, request: Request, experiment_id: UUID, object_set_id: UUID) -> Response:
         """Return an object set."""
         found = selectors.object_set_get(
-            user=request.user, experiment_id=experiment_id, object_set_id=object_set_id
+            user=self.user, experiment_id=experiment_id, object_set_id=object_set_id
         )
         return Response(serializers.ObjectSetSerializer(found).data)
 
