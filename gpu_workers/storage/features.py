@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gpu_workers.errors import DataMissing
 from gpu_workers.storage import paths
-from gpu_workers.storage.objects import PlateObjects, SiteObjects, load_manifest
+from gpu_workers.storage.objects import ObjectsManifest, PlateObjects, SiteObjects, load_manifest
 
 CACHED_BYTES = 512 * 1024**2
 CACHED_FOOTERS = 2000
@@ -84,12 +84,12 @@ class FeatureStore:
     root
         Folder of the experiment.
     manifest
-        Path of ``objects.json`` below it.
+        Path of ``objects.json`` below it, or its content.
     """
 
-    def __init__(self, root: Path, manifest: str):
+    def __init__(self, root: Path, manifest: str | ObjectsManifest):
         self.root = root
-        self.manifest = load_manifest(root, manifest)
+        self.manifest = load_manifest(root, manifest) if isinstance(manifest, str) else manifest
         self._lock = threading.Lock()
         self._footers: OrderedDict[Path, Any] = OrderedDict()
         self._columns: OrderedDict[tuple[str, str, str], NDArray[np.float32]] = OrderedDict()

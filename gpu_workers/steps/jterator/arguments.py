@@ -1,0 +1,120 @@
+"""What a person chooses for the analysis, and the pipeline that follows from it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from gpu_workers.errors import UserError
+from gpu_workers.modules.pipeline import Pipeline, parse_pipeline
+from gpu_workers.modules.templates import (
+    NucleiAndCells,
+    choose_cells_channel,
+    choose_nuclei_channel,
+    nuclei_and_cells,
+)
+from gpu_workers.registry import Arguments
+
+
+class JteratorArguments(Arguments):
+    """Arguments of the step; those from `nuclei_channel` to `cytoplasm` set the built-in pipeline."""
+
+    pipeline: dict[str, Any] | None = Field(
+        None,
+        title="Pipeline",
+        description="A pipeline as JSON; empty: the built-in one, nuclei and cells.",
+    )
+    nuclei_channel: str | None = Field(
+        None,
+        title="Channel of nuclei",
+        description="Empty: the first whose name is that of a nuclear stain, else the first.",
+    )
+    cells: Literal["auto", "channel", "expansion"] = Field(
+        "auto",
+        title="Cells",
+        description="channel: the bright region around each nucleus; expansion: nuclei grown by a"
+        " distance; auto: the channel if one is named or found.",
+    )
+    cells_channel: str | None = Field(None, title="Channel of cells")
+    sigma: float = Field(1.5, ge=0, le=50, title="Smoothing (px)")
+    threshold_correction: float = Field(
+        1.0, gt=0, le=10, title="Threshold factor", description="above 1: less is a nucleus"
+    )
+    min_area: float = Field(30, ge=0, title="Smallest nucleus (px)")
+    max_area: float | None = Field(None, gt=0, title="Largest nucleus (px)")
+    min_distance: int = Field(
+        7, ge=1, le=200, title="Least distance of nuclei (px)", description="between two centres"
+    )
+    expansion: float = Field(5, ge=0, le=500, title="Expansion (px)")
+    cytoplasm: bool = Field(
+        False, title="Cytoplasm", description="Also measure cells without their nuclei."
+    )
+    projection: Literal["auto", "none", "max", "mean"] = Field(
+        "auto",
+        title="Projection",
+        description="auto: the projection if there is one, else each z plane on its own.",
+    )
+    correct: bool = Field(
+        False,
+        title="Correct illumination",
+        description="Analyse images with evened illumination; needs enough images.",
+    )
+    force: bool = Field(
+        False,
+        title="Correct in any case",
+        description="Although the statistics stand on too few images and may distort.",
+    )
+    batch_size: int = Field(8, ge=1, le=1000, title="Sites per job")
+
+
+def _require(name: str, channels: tuple[str, ...]) -> str:
+    if name not in channels:
+        known = ", ".join(channels)
+        raise UserError(
+            f"there is no channel {name!r}; the experiment has: {known}", code="unknown_channel"
+        )
+    return name
+
+
+def _cells(arguments: JteratorArguments, nuclei: str, channels: tuple[str, ...]) -> str | None:
+    if arguments.cells == "expansion":
+        return None
+    if arguments.cells_channel is not None:
+        return _require(arguments.cells_channel, channels)
+    found = choose_cells_channel(channels, nuclei)
+    if found is None and arguments.cells == "channel":
+        raise UserError(
+            "no channel has the name of a stain of whole cells: name one (cells_channel) or let"
+            " cells be grown by expansion",
+            code="missing_channel",
+        )
+    return found
+
+
+def pipeline_of(arguments: JteratorArguments, channels: tuple[str, ...]) -> Pipeline:
+    """Return the pipeline to run.
+
+    Raises
+    ------
+    UserError
+        It is malformed or names a channel that isn't there.
+    """
+    if arguments.pipeline is not None:
+        return parse_pipeline(arguments.pipeline)
+    if not channels:
+        raise UserError("the experiment has no channel", code="missing_channel")
+    named = arguments.nuclei_channel
+    nuclei = choose_nuclei_channel(channels) if named is None else _require(named, channels)
+    options = NucleiAndCells(
+        nuclei=nuclei,
+        cells=_cells(arguments, nuclei, channels),
+        sigma=arguments.sigma,
+        correction=arguments.threshold_correction,
+        min_area=arguments.min_area,
+        max_area=arguments.max_area,
+        min_distance=arguments.min_distance,
+        expansion=arguments.expansion,
+        cytoplasm=arguments.cytoplasm,
+    )
+    return nuclei_and_cells(options)

@@ -1,0 +1,128 @@
+"""The resolved arguments of one run of jterator, and the images it works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from numpy.typing import NDArray
+
+from gpu_workers.errors import DataMissing, UserError
+from gpu_workers.imaging.illumination import IlluminationStatistics, Method, correct
+from gpu_workers.messages import Json
+from gpu_workers.modules.pipeline import Prepared, prepare
+from gpu_workers.registry import StepContext
+from gpu_workers.steps.jterator.arguments import JteratorArguments, pipeline_of
+from gpu_workers.storage import paths
+from gpu_workers.storage.illumination import load_illumination
+from gpu_workers.storage.layout import Layout, PlateLayout, load_layout
+from gpu_workers.storage.objects import index_pyramid
+from gpu_workers.storage.plates import Plates
+from gpu_workers.storage.pyramid import Pyramid
+
+
+def choose_projection(wanted: str, plates: Plates) -> str | None:
+    """Return the projection to analyse, None for the stack.
+
+    Raises
+    ------
+    UserError
+        There is no such projection (``no_projection``).
+    """
+    if wanted == "none":
+        return None
+    if wanted == "auto":
+        return next((p for p in ("max", "mean") if p in plates.projections), None)
+    if wanted not in plates.projections:
+        raise UserError(
+            f"there is no {wanted} projection: let imextract make one (its argument projection)",
+            code="no_projection",
+        )
+    return wanted
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Pipeline, layout and pixels; the same in every job of a run."""
+
+    context: StepContext
+    arguments: JteratorArguments
+    layout: Layout
+    plates: Plates
+    projection: str | None
+    prepared: Prepared
+    _statistics: dict[int, tuple[IlluminationStatistics, Method]] = field(default_factory=dict)
+
+    @classmethod
+    def resolve(cls, context: StepContext, arguments: JteratorArguments) -> Recipe:
+        """Check the arguments against what earlier steps have made.
+
+        Raises
+        ------
+        UserError
+            The pipeline cannot run, no such projection, or too few images for a correction.
+        DataMissing
+            Correction was asked for and there are no statistics.
+        """
+        layout = load_layout(context.root, context.inputs["layout"])
+        plates = Plates.open(context.root, context.inputs["plates"], layout)
+        names = tuple(c.name for c in layout.channels)
+        prepared = prepare(pipeline_of(arguments, names), names)
+        projection = choose_projection(arguments.projection, plates)
+        recipe = cls(context, arguments, layout, plates, projection, prepared)
+        if arguments.correct:
+            recipe.check_correction()
+        return recipe
+
+    def check_correction(self) -> None:
+        """Raise unless every channel's illumination may be corrected."""
+        if "illumination" not in self.context.inputs:
+            raise DataMissing("correction needs the statistics of corilla, which has not run")
+        for channel in self.layout.channels:
+            self._illumination(channel.index)
+
+    @property
+    def n_zplanes(self) -> int:
+        """Planes along z that are analysed."""
+        return self.plates.n_zplanes(self.projection)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Object types, in the pipeline's order."""
+        return tuple(o.name for o in self.prepared.pipeline.objects)
+
+    def feature_names(self, object_type: str) -> tuple[str, ...]:
+        """Return the names of a type's features, in their order everywhere."""
+        return tuple(f.name for f in self.prepared.features[object_type])
+
+    def key(self, name: str, version: int) -> str:
+        """Return the key of what is made; statistics that are not used don't change it."""
+        correct = self.arguments.correct
+        wanted = ("layout", "plates", *(("illumination",) if correct else ()))
+        inputs = {k: v for k, v in self.context.inputs.items() if k in wanted}
+        chosen: Json = {"projection": self.projection, "correct": correct}
+        fingerprint = self.prepared.fingerprint()
+        return paths.content_key(name, version, self.context.backend, chosen, inputs, fingerprint)
+
+    def read(self, plate: str, site: int, t: int, z: int) -> dict[str, NDArray | None]:
+        """Return all channels of a plane by name, corrected if asked; None where it is missing."""
+        images: dict[str, NDArray | None] = {}
+        for channel in self.layout.channels:
+            image = self.plates.read(plate, site, t, channel.index, z, self.projection)
+            if image is not None and self.arguments.correct:
+                statistics, method = self._illumination(channel.index)
+                image = correct(image, statistics, method=method, force=self.arguments.force)
+            images[channel.name] = image
+        return images
+
+    def pyramid(self, key: str, object_type: str, plate: PlateLayout) -> Pyramid:
+        """Return the index mosaic of a type on a plate."""
+        n = self.layout.n_tpoints
+        return index_pyramid(self.context.root, key, object_type, plate, n, self.n_zplanes)
+
+    def _illumination(self, channel: int) -> tuple[IlluminationStatistics, Method]:
+        if channel not in self._statistics:
+            path = self.context.inputs["illumination"]
+            force = self.arguments.force
+            found = load_illumination(self.context.root, path, channel, force=force)
+            self._statistics[channel] = found
+        return self._statistics[channel]
