@@ -117,11 +117,13 @@ class Client:
                     return total
 
     def upload_folder(self, path: str, folder: Path, progress: Callable[[float], None]) -> int:
-        """Send every file of a folder, a few at a time; returns the bytes sent."""
-        files = sorted(f for f in folder.iterdir() if f.is_file())
+        """Send every file below a folder, a few at a time; returns the bytes sent."""
+        files = sorted(f for f in folder.rglob("*") if f.is_file())
         sent = 0
         with ThreadPoolExecutor(4) as pool:
-            for done, size in enumerate(pool.map(lambda f: self.upload(path, f, f.name), files), 1):
+            for done, size in enumerate(
+                pool.map(lambda f: self.upload(path, f, f.relative_to(folder).as_posix()), files), 1
+            ):
                 sent += size
                 progress(done / len(files))
         return sent

@@ -138,6 +138,17 @@ def start_web(supervisor: Supervisor, env: Mapping[str, str], host: str, port: i
     return url
 
 
+def start_warming(supervisor: Supervisor, env: Mapping[str, str]) -> None:
+    """Compile the kernels into the cache, beside everything else, before the first job needs them."""
+    own = worker_environment(env)
+    supervisor.start(
+        Command(
+            "warming", (sys.executable, "-m", "tissuemaps.cli.warm"), own,
+            cwd=CHECKOUT, stop_s=1.0, once=True, nice=5,
+        )
+    )  # fmt: skip
+
+
 def start_workers(supervisor: Supervisor, env: Mapping[str, str], slots: int) -> None:
     """Start control and the CPU worker of this machine."""
     supervisor.start(_python("control", "tissuemaps.worker", "control", env=env, stop_s=10.0))
@@ -181,6 +192,7 @@ def running(options: Options) -> Iterator[Platform]:
     with _signals(stopping), services() as (supervisor, env):
         roots = [*filter(None, [os.environ.get("TISSUEMAPS_ROOTS")]), *map(str, options.roots)]
         env["TISSUEMAPS_ROOTS"] = os.pathsep.join(roots)
+        start_warming(supervisor, env)
         run_django(["migrate", "--noinput", "-v0"], env)
         supervisor.state.write_json(
             supervisor.state.environment_file, {k: env[k] for k in PUBLISHED if k in env}

@@ -40,11 +40,13 @@ def _prctl() -> Callable[..., int] | None:
 _PRCTL = _prctl()
 
 
-def end_with_parent(number: int) -> Callable[[], None]:
+def end_with_parent(number: int, nice: int = 0) -> Callable[[], None]:
     """Return a `preexec_fn` that has the kernel send signal `number` when the parent dies."""
     parent = os.getpid()
 
     def arrange() -> None:
+        if nice:
+            os.nice(nice)
         if _PRCTL is not None:
             _PRCTL(PR_SET_PDEATHSIG, number)
             if os.getppid() != parent:  # it died before we asked
@@ -55,7 +57,10 @@ def end_with_parent(number: int) -> Callable[[], None]:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How one child is started, told to stop and made ready to start again."""
+    """How one child is started, told to stop and made ready to start again.
+
+    `before` runs before each start; a child that runs `once` is not started again.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -65,6 +70,8 @@ class Command:
     stop_signal: int = signal.SIGTERM
     stop_s: float = 10.0
     before: Callable[[], None] | None = None
+    once: bool = False
+    nice: int = 0
 
 
 @dataclass(slots=True)
@@ -134,7 +141,7 @@ class Supervisor:
                     group=group,
                     extra_groups=[] if command.user else None,
                     start_new_session=True,
-                    preexec_fn=end_with_parent(command.stop_signal),
+                    preexec_fn=end_with_parent(command.stop_signal, command.nice),
                 )
         except OSError as error:
             raise StartError(
@@ -192,7 +199,7 @@ class Supervisor:
                     self._restart(child)
                 continue
             code = child.process.poll()
-            if code is None:
+            if code is None or child.command.once:
                 continue
             if now - child.started > STEADY_S:
                 child.failures = 0
