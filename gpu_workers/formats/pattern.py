@@ -36,7 +36,7 @@ DEFAULT_PATTERNS: Final[tuple[str, ...]] = (
     r"(?:[_\-\s]*(?:t|time|tp)[_\-]?(?P<t>\d+))?"
     r"(?:[_\-\s]*(?:s|f|site|field|fov)[_\-]?(?P<site>\d+))?"
     r"(?:[_\-\s]*z[_\-]?(?P<z>\d+))?"
-    r"(?:[_\-\s]*(?:w|c|ch|channel)[_\-]?(?P<channel>\d+)|[_\-](?P<channel_name>[A-Za-z][A-Za-z0-9]+))?" + _END,
+    r"(?:[_\-\s]*(?:w|c|ch|channel)[_\-]?(?P<channel>\d+)|[_\-](?P<channel_name>[A-Za-z]{2,12}\d{0,3}))?" + _END,
 )  # fmt: skip
 
 
@@ -66,7 +66,9 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         )
     if not groups:
         raise UserError(f"the pattern names none of the groups {known}", code="bad_pattern")
-    if ("well" in groups and groups & {"row", "column"}) or ("row" in groups) != ("column" in groups):
+    if ("well" in groups and groups & {"row", "column"}) or ("row" in groups) != (
+        "column" in groups
+    ):
         raise UserError(
             "the pattern must have either the group well or both row and column", code="bad_pattern"
         )
@@ -135,9 +137,9 @@ def best_default(images: list[FileEntry]) -> tuple[str, float]:
     for pattern in DEFAULT_PATTERNS:
         planes, _, _ = _parse(sample, re.compile(pattern))
         distinct = len({p[1:7] for p in planes})
-        # Two names for one plane mean that the pattern overlooks something.
-        if distinct == len(planes) and len(planes) > found:
-            best, found = pattern, len(planes)
+        # A pattern that takes most names for the same planes overlooks something in them.
+        if distinct > found and 2 * distinct > len(planes):
+            best, found = pattern, distinct
     return best, found / max(1, len(sample))
 
 
