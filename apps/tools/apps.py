@@ -13,6 +13,6 @@ class ToolsConfig(AppConfig):
     def ready(self) -> None:
         """Register what happens when a tool's job ends."""
         from apps.jobs.services import register_handler
-        from apps.tools.services import tool_result_apply
+        from apps.tools.services import tool_result_apply, tool_result_started
 
-        register_handler("tool", tool_result_apply)
+        register_handler("tool", tool_result_apply, tool_result_started)

@@ -9,6 +9,7 @@ from apps.core.errors import NotFound
 from apps.experiments.selectors import experiment_get, experiment_root, reach
 from apps.tools.models import ResultState, ToolResult
 from gpu_workers import registry
+from gpu_workers.errors import DataMissing
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -63,8 +64,7 @@ def tool_result_values(
 
     `as_bytes` asks for one byte a value: 0 for none, 1 to 255 over [low, high]; else float32.
     """
-    from gpu_workers.storage.features import quantise
-
+    from gpu_workers.storage.columns import quantised
     from gpu_workers.tools.results import read_values
 
     result = tool_result_get(user=user, experiment_id=experiment_id, result_id=result_id)
@@ -74,8 +74,11 @@ def tool_result_values(
         raise NotFound("the result has no values for that plate")
     if result.state != ResultState.SUCCEEDED:
         raise NotFound("the result has no values yet")
-    values = read_values(experiment_root(experiment_id), str(result_id), str(plate_id))
+    try:
+        values = read_values(experiment_root(experiment_id), str(result_id), str(plate_id))
+    except DataMissing as error:
+        raise NotFound(error.message) from error
     low = result.info["low"] if low is None else low
     high = result.info["high"] if high is None else high
-    raw = quantise(values, low, high).tobytes() if as_bytes else values.tobytes()
+    raw = quantised(values, low, high).tobytes() if as_bytes else values.tobytes()
     return raw, low, high, len(values)

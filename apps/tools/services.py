@@ -116,14 +116,14 @@ def _announce(result: ToolResult) -> None:
     )
 
 
-def tool_result_started(*, job: Job) -> None:
+def tool_result_started(job: Job) -> None:
     """Mark the result of a job that a worker has claimed; repeats do nothing."""
     found = ToolResult.objects.filter(job=job.id, state=ResultState.WAITING)
     if found.update(state=ResultState.RUNNING):
         _announce(ToolResult.objects.get(job=job.id))
 
 
-def tool_result_apply(*, job: Job, outcome: JobResult) -> None:
+def tool_result_apply(job: Job, outcome: JobResult) -> None:
     """Publish what a job made, or why it failed; called in the transaction that ends the job."""
     result = ToolResult.objects.select_for_update().filter(job=job.id).first()
     if result is None or result.state in {ResultState.SUCCEEDED, ResultState.FAILED}:

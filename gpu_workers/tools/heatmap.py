@@ -8,14 +8,17 @@ from pydantic import Field, model_validator
 
 from gpu_workers.errors import UserError
 from gpu_workers.registry import Arguments, StepContext, StepOutput, Tool
-from gpu_workers.storage import paths
+from gpu_workers.storage.objects import load_manifest
 from gpu_workers.tools import results
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
 
     from gpu_workers.messages import Json
+    from gpu_workers.storage.objects import TypeObjects, WellObjects
 
     Values = npt.NDArray[np.float32]
 
@@ -58,28 +61,28 @@ class HeatMap(Tool[HeatMapArguments]):
         from gpu_workers.storage.features import FeatureStore
 
         result = str(batch["result"])
-        manifest = paths.read_json(context.root / context.inputs["objects"])
-        described, feature = _find(manifest, arguments)
-        store = FeatureStore(context.root, context.inputs["objects"])
-        columns: dict[str, Values] = {}
+        manifest = context.inputs["objects"]
+        described = load_manifest(context.root, manifest).type(arguments.object_type)
+        unit = _unit(described, arguments.feature)
+        store = FeatureStore(context.root, manifest)
+        columns: list[Values] = []
         plates: list[results.PlateValues] = []
-        for number, plate in enumerate(described["plates"]):
-            column = store.column(arguments.object_type, plate["id"], arguments.feature)
-            wells, column = _per_well(column, plate["wells"], arguments.per)
-            columns[plate["id"]] = column
-            path = results.write_values(context.root, result, plate["id"], column)
+        for number, plate in enumerate(described.plates):
+            own = store.column(described.name, plate.id, arguments.feature)
+            wells, shown = _per_well(own, plate.wells, arguments.per)
+            path = results.write_values(context.root, result, plate.id, shown)
+            columns.append(shown)
             plates.append(
-                results.PlateValues(id=plate["id"], path=path, n_objects=len(column), wells=wells)
+                results.PlateValues(id=plate.id, path=path, n_objects=len(shown), wells=wells)
             )
-            context.progress((number + 1) / len(described["plates"]), f"{len(column)} objects")
-        low, high, missing = _limits(list(columns.values()), arguments)
+            context.progress((number + 1) / len(described.plates), f"{len(shown)} objects")
+        low, high, missing = _limits(columns, arguments)
+        suffix = "" if arguments.per == "object" else ", median of the well"
         info = results.ResultInfo(
             tool=self.name,
             tool_version=self.VERSION,
-            label=arguments.feature
-            if arguments.per == "object"
-            else f"{arguments.feature}, median of the well",
-            unit=feature["unit"],
+            label=arguments.feature + suffix,
+            unit=unit,
             low=low,
             high=high,
             n_missing=missing,
@@ -89,27 +92,18 @@ class HeatMap(Tool[HeatMapArguments]):
         return StepOutput(output=info.model_dump(mode="json"), products={"result": path})
 
 
-def _find(manifest: Json, arguments: HeatMapArguments) -> tuple[Json, Json]:
-    types = {t["name"]: t for t in manifest["types"]}
-    if arguments.object_type not in types:
-        known = ", ".join(sorted(types)) or "none"
-        raise UserError(
-            f"there are no objects called {arguments.object_type!r}; there are: {known}",
-            code="unknown_object_type",
-        )
-    described = types[arguments.object_type]
-    features = {f["name"]: f for f in described["features"]}
-    if arguments.feature not in features:
-        known = ", ".join(sorted(features)[:20]) or "none"
-        raise UserError(
-            f"{arguments.object_type} have no feature {arguments.feature!r}; there are: {known}",
-            code="unknown_feature",
-        )
-    return described, features[arguments.feature]
+def _unit(described: TypeObjects, feature: str) -> str:
+    for known in described.features:
+        if known.name == feature:
+            return known.unit or ""
+    names = ", ".join(sorted(f.name for f in described.features)[:20]) or "none"
+    raise UserError(
+        f"{described.name} have no feature {feature!r}; there are: {names}", code="unknown_feature"
+    )
 
 
 def _per_well(
-    column: Values, wells: list[Json], per: str
+    column: Values, wells: Sequence[WellObjects], per: str
 ) -> tuple[tuple[results.WellValue, ...], Values]:
     """Aggregate the contiguous ranges of the wells; with ``per="well"`` spread the medians back."""
     import numpy as np
@@ -117,17 +111,16 @@ def _per_well(
     shown = column.copy() if per == "well" else column
     values = []
     for well in wells:  # at most 1,536 of them: a plate's wells, not its objects
-        part = column[well["first"] - 1 : well["first"] - 1 + well["count"]]
+        span = slice(well.first - 1, well.first - 1 + well.count)
+        part = column[span]
         known = part[np.isfinite(part)]
         mean = float(known.mean(dtype=np.float64)) if known.size else None
         median = float(np.median(known)) if known.size else None
         values.append(
-            results.WellValue(name=well["name"], count=int(part.size), mean=mean, median=median)
+            results.WellValue(name=well.name, count=int(part.size), mean=mean, median=median)
         )
         if per == "well":
-            shown[well["first"] - 1 : well["first"] - 1 + well["count"]] = (
-                np.nan if median is None else median
-            )
+            shown[span] = np.nan if median is None else median
     return tuple(values), shown
 
 
