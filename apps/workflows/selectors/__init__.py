@@ -1,0 +1,29 @@
+"""Reads of workflows, their types and their jobs."""
+
+from apps.workflows.selectors.registries import modules_describe, readers_describe, steps_describe
+from apps.workflows.selectors.types import workflow_types
+from apps.workflows.selectors.workflows import (
+    description_get,
+    event_list,
+    job_get,
+    job_log,
+    jobs_list,
+    workflow_detail,
+    workflow_get,
+    workflows_list,
+)
+
+__all__ = [
+    "description_get",
+    "event_list",
+    "job_get",
+    "job_log",
+    "jobs_list",
+    "modules_describe",
+    "readers_describe",
+    "steps_describe",
+    "workflow_detail",
+    "workflow_get",
+    "workflow_types",
+    "workflows_list",
+]
