@@ -68,14 +68,16 @@ class FeatureColumnView(BytesEndpoint):
         parameters=[serializers.ColumnQuerySerializer],
         responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY)},
     )
-    def get(self, request: Request, experiment_id: UUID, set_id: UUID, name: str) -> HttpResponse:
+    def get(
+        self, request: Request, experiment_id: UUID, object_set_id: UUID, feature: str
+    ) -> HttpResponse:
         """Return little-endian values; the first is that of the object with index `first`."""
         asked = self.query(serializers.ColumnQuerySerializer)
         column = columns.feature_column(
             user=request.user,
             experiment_id=experiment_id,
-            object_set_id=set_id,
-            name=name,
+            object_set_id=object_set_id,
+            name=feature,
             kind=asked.pop("format"),
             **asked,
         )
@@ -92,10 +94,12 @@ class ObjectView(Endpoint):
     """One object."""
 
     @extend_schema(responses=serializers.ObjectSerializer)
-    def get(self, request: Request, experiment_id: UUID, set_id: UUID, index: int) -> Response:
+    def get(
+        self, request: Request, experiment_id: UUID, object_set_id: UUID, index: int
+    ) -> Response:
         """Return where an object is and all its measurements."""
         found = columns.object_get(
-            user=request.user, experiment_id=experiment_id, object_set_id=set_id, index=index
+            user=request.user, experiment_id=experiment_id, object_set_id=object_set_id, index=index
         )
         return Response(serializers.ObjectSerializer(found).data)
 
@@ -150,12 +154,12 @@ _experiment = "experiments/<uuid:experiment_id>"
 routes: list[URLPattern] = [
     path(f"{_experiment}/tile-session/", TileSessionView.as_view(), name="tile-session"),
     path(
-        f"{_experiment}/object-sets/<uuid:set_id>/features/<path:name>/",
+        f"{_experiment}/object-sets/<uuid:object_set_id>/features/<path:feature>/",
         FeatureColumnView.as_view(),
         name="feature-column",
     ),
     path(
-        f"{_experiment}/object-sets/<uuid:set_id>/objects/<int:index>/",
+        f"{_experiment}/object-sets/<uuid:object_set_id>/objects/<int:index>/",
         ObjectView.as_view(),
         name="object-detail",
     ),

@@ -22,6 +22,7 @@ from gpu_workers.storage.chunks import ShardReader, WouldBlock, decode
 
 CHUNK = re.compile(r"/(\d{1,2})/(\d{1,7})/(\d{1,4})/(\d{1,6})/(\d{1,7})/(\d{1,7})")
 VECTORS = re.compile(r"/(\d{1,2})/(\d{1,7})/(\d{1,7})\.mvt")
+PLANE = re.compile(rb"(?:t=(\d{1,6}))?&?(?:z=(\d{1,6}))?")
 MAX_OBJECTS = 2000
 TILE = 512
 
@@ -122,7 +123,7 @@ async def _jpeg(
     )
 
 
-def _vectors(image: ServedImage, y: int, x: int, size: int) -> bytes | None:
+def _vectors(image: ServedImage, y: int, x: int, size: int, t: int, z: int) -> bytes | None:
     from gpu_workers.storage import outlines
 
     try:
@@ -135,6 +136,8 @@ def _vectors(image: ServedImage, y: int, x: int, size: int) -> bytes | None:
             x,
             size,
             limit=MAX_OBJECTS,
+            t=t,
+            z=z,
         )
     except outlines.TooManyObjects:
         return None
@@ -143,13 +146,17 @@ def _vectors(image: ServedImage, y: int, x: int, size: int) -> bytes | None:
 async def _outlines(
     image: ServedImage, level: int, y: int, x: int, query: bytes, headers: dict[bytes, bytes]
 ) -> Response:
-    if query or level >= len(image.levels):
+    if level >= len(image.levels):
         raise not_found()
-    etag = _etag(image, level, y, x)
+    plane = PLANE.fullmatch(query)
+    if plane is None:
+        raise Refusal(400, "invalid", "the query of an outline tile is t=…&z=… or empty")
+    t, z = int(plane[1] or 0), int(plane[2] or 0)
+    etag = _etag(image, level, t, z, y, x)
     if is_fresh(headers, etag):
         return not_modified(etag, IMMUTABLE)
     size = TILE << level
-    data = await on_thread(_vectors, image, y * size, x * size, size)
+    data = await on_thread(_vectors, image, y * size, x * size, size, t, z)
     if data is None:
         raise Refusal(
             413,
