@@ -7,14 +7,19 @@ export interface ControlEvents {
   /** The pointer moved over the map (CSS pixels of the canvas), or left it. */
   hover: (at: { x: number; y: number } | null) => void;
   click: (at: { x: number; y: number }) => void;
-  fit: () => void;
+  fitPlate: () => void;
 }
 
 const CLICK_SLACK = 4; // CSS pixels that a finger may wander in a click
 const STEP = 1.5;
 
 /** Change the scale by a factor and keep the world under a point of the canvas (CSS pixels) in place. */
-export function zoomAt(view: ViewStore, canvas: HTMLCanvasElement, factor: number, at?: { x: number; y: number }): void {
+export function zoomAt(
+  view: ViewStore,
+  canvas: HTMLCanvasElement,
+  factor: number,
+  at?: { x: number; y: number },
+): void {
   const { x, y, scale } = view.store.getState().view;
   const dx = (at?.x ?? canvas.clientWidth / 2) - canvas.clientWidth / 2;
   const dy = (at?.y ?? canvas.clientHeight / 2) - canvas.clientHeight / 2;
@@ -29,7 +34,12 @@ export function zoomToPixels(view: ViewStore): void {
 }
 
 /** Do what a key means on the map; returns whether it means anything. */
-export function pressKey(key: string, view: ViewStore, canvas: HTMLCanvasElement, fit: () => void): boolean {
+export function pressKey(
+  key: string,
+  view: ViewStore,
+  canvas: HTMLCanvasElement,
+  fitPlate: () => void,
+): boolean {
   const { x, y, scale } = view.store.getState().view;
   const pan = Math.min(canvas.clientWidth, canvas.clientHeight) / 8 / scale;
   if (key === "+" || key === "=") zoomAt(view, canvas, STEP);
@@ -38,7 +48,7 @@ export function pressKey(key: string, view: ViewStore, canvas: HTMLCanvasElement
   else if (key === "ArrowRight") view.actions.move({ x: x + pan });
   else if (key === "ArrowUp") view.actions.move({ y: y - pan });
   else if (key === "ArrowDown") view.actions.move({ y: y + pan });
-  else if (key === "0") fit();
+  else if (key === "0") fitPlate();
   else if (key === "1") zoomToPixels(view);
   else if (key === "Escape") view.actions.select(null);
   else return false;
@@ -94,7 +104,7 @@ export function attachControls(renderer: MapRenderer, view: ViewStore, events: C
   const double = (event: MouseEvent) => zoomAt(view, canvas, 2, at(event));
   const key = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (pressKey(event.key, view, canvas, events.fit)) event.preventDefault();
+    if (pressKey(event.key, view, canvas, events.fitPlate)) event.preventDefault();
   };
 
   const stop = new AbortController();
@@ -121,7 +131,10 @@ function drag(
 ): void {
   const { x, y, scale } = view.store.getState().view;
   const share = 1 / pointers.size;
-  view.actions.move({ x: x - ((now.x - before.x) * share) / scale, y: y - ((now.y - before.y) * share) / scale });
+  view.actions.move({
+    x: x - ((now.x - before.x) * share) / scale,
+    y: y - ((now.y - before.y) * share) / scale,
+  });
   const other = [...pointers].find(([key]) => key !== id)?.[1];
   if (!other) return;
   const apart = Math.hypot(before.x - other.x, before.y - other.y);

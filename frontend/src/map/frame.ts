@@ -68,7 +68,8 @@ export class Frame {
   tiles(pyramid: Pyramid, room: number): Tile[] {
     let level = levelFor(pyramid.levels, this.camera.scale);
     let tiles = visibleTiles(pyramid, this.camera, level);
-    while (tiles.length > room && level < pyramid.levels - 1) tiles = visibleTiles(pyramid, this.camera, ++level);
+    while (tiles.length > room && level < pyramid.levels - 1)
+      tiles = visibleTiles(pyramid, this.camera, ++level);
     return tiles;
   }
 }

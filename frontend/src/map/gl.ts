@@ -69,7 +69,8 @@ export class Instances {
       gl.enableVertexAttribArray(location);
       gl.vertexAttribDivisor(location, 1);
       if (type === "uint") gl.vertexAttribIPointer(location, size, gl.UNSIGNED_INT, stride, offset);
-      else gl.vertexAttribPointer(location, size, type === "float" ? gl.FLOAT : gl.SHORT, false, stride, offset);
+      else
+        gl.vertexAttribPointer(location, size, type === "float" ? gl.FLOAT : gl.SHORT, false, stride, offset);
       offset += size * bytes[type];
     });
     gl.bindVertexArray(null);
@@ -118,7 +119,19 @@ export class TileTextures {
     gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.texture(place.array));
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 4);
     const type = this.bits === 16 ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT;
-    gl.texSubImage3D(gl.TEXTURE_2D_ARRAY, 0, 0, 0, place.layer, this.tile, this.tile, 1, gl.RED_INTEGER, type, data);
+    gl.texSubImage3D(
+      gl.TEXTURE_2D_ARRAY,
+      0,
+      0,
+      0,
+      place.layer,
+      this.tile,
+      this.tile,
+      1,
+      gl.RED_INTEGER,
+      type,
+      data,
+    );
     return true;
   }
 
@@ -131,7 +144,13 @@ export class TileTextures {
     const { gl } = this;
     this.readFrame ??= gl.createFramebuffer();
     gl.bindFramebuffer(gl.READ_FRAMEBUFFER, this.readFrame);
-    gl.framebufferTextureLayer(gl.READ_FRAMEBUFFER, gl.COLOR_ATTACHMENT0, this.texture(place.array), 0, place.layer);
+    gl.framebufferTextureLayer(
+      gl.READ_FRAMEBUFFER,
+      gl.COLOR_ATTACHMENT0,
+      this.texture(place.array),
+      0,
+      place.layer,
+    );
     const pixel = new Uint32Array(4);
     gl.readPixels(x, y, 1, 1, gl.RGBA_INTEGER, gl.UNSIGNED_INT, pixel);
     gl.bindFramebuffer(gl.READ_FRAMEBUFFER, null);

@@ -65,7 +65,10 @@ export class ImageLayer {
     const room = (this.tiles.pool.capacity * 0.75) / channels.length / frame.scene.images.length;
     const tiles = frame.tiles(source, Math.max(1, room));
     if (!tiles.length) return;
-    const now = { t: Math.min(frame.state.view.t, source.tpoints - 1), z: Math.min(frame.state.view.z, source.zplanes - 1) };
+    const now = {
+      t: Math.min(frame.state.view.t, source.tpoints - 1),
+      z: Math.min(frame.state.view.z, source.zplanes - 1),
+    };
     const missingBefore = frame.missing;
     for (let from = 0; from < channels.length; from += SLOTS) {
       const batch = channels.slice(from, from + SLOTS);
@@ -73,11 +76,18 @@ export class ImageLayer {
     }
     if (frame.missing === missingBefore) {
       this.shown.set(source.id, now);
-      if (tiles.length * channels.length * 5 < this.tiles.pool.capacity) this.ahead(frame, source, channels, tiles, now);
+      if (tiles.length * channels.length * 5 < this.tiles.pool.capacity)
+        this.ahead(frame, source, channels, tiles, now);
     }
   }
 
-  private plan(frame: Frame, source: ImageSource, batch: ChannelView[], tiles: Tile[], now: PlaneAt): InstanceLists {
+  private plan(
+    frame: Frame,
+    source: ImageSource,
+    batch: ChannelView[],
+    tiles: Tile[],
+    now: PlaneAt,
+  ): InstanceLists {
     const lists = new InstanceLists();
     const shown = this.shown.get(source.id);
     const changed = shown && (shown.t !== now.t || shown.z !== now.z);
@@ -118,7 +128,10 @@ export class ImageLayer {
       const low = (channel.low - offset) / scale;
       const high = (channel.high - offset) / scale;
       windows.set([low, 1 / Math.max(1e-6, high - low), 1 / channel.gamma], slot * 4);
-      colors.set(parseColor(channel.color).map((part) => (part / 255) * channel.opacity), slot * 4);
+      colors.set(
+        parseColor(channel.color).map((part) => (part / 255) * channel.opacity),
+        slot * 4,
+      );
     });
     program.use();
     gl.uniform2f(program.uniform("canvas"), frame.camera.width, frame.camera.height);
@@ -137,7 +150,13 @@ export class ImageLayer {
   }
 
   /** Ask for the neighbouring planes once the present one is complete. */
-  private ahead(frame: Frame, source: ImageSource, channels: ChannelView[], tiles: Tile[], now: PlaneAt): void {
+  private ahead(
+    frame: Frame,
+    source: ImageSource,
+    channels: ChannelView[],
+    tiles: Tile[],
+    now: PlaneAt,
+  ): void {
     const neighbours = [
       { t: now.t, z: now.z + 1 },
       { t: now.t, z: now.z - 1 },

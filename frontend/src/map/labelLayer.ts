@@ -64,7 +64,13 @@ export class LabelLayer {
   }
 
   /** Draw one object set; `hasOutlines` says of a tile whether its outlines are drawn as vectors. */
-  draw(frame: Frame, source: ObjectSource, view: ObjectView, sources: number, hasOutlines: (tile: Tile) => boolean): void {
+  draw(
+    frame: Frame,
+    source: ObjectSource,
+    view: ObjectView,
+    sources: number,
+    hasOutlines: (tile: Tile) => boolean,
+  ): void {
     const tiles = frame.tiles(source, Math.max(1, (this.tiles.pool.capacity * 0.75) / sources));
     if (!tiles.length) return;
     const now = this.planeOf(frame, source);
@@ -73,7 +79,9 @@ export class LabelLayer {
     const plane = {
       key: (tile: Tile) => this.address(source, tile, now),
       before:
-        shown && (shown.t !== now.t || shown.z !== now.z) ? (tile: Tile) => this.address(source, tile, shown) : undefined,
+        shown && (shown.t !== now.t || shown.z !== now.z)
+          ? (tile: Tile) => this.address(source, tile, shown)
+          : undefined,
     };
     const loaded = {
       get: (key: string) => {
@@ -83,8 +91,17 @@ export class LabelLayer {
       },
       isEmpty: frame.isEmpty,
     };
-    const missing = planPlane(source, frame.camera, tiles, plane, loaded, (tile) => Number(hasOutlines(tile)), lists);
-    for (const tile of missing) frame.want(plane.key(tile), "label", PRIORITY.visible + frame.distance(source, tile));
+    const missing = planPlane(
+      source,
+      frame.camera,
+      tiles,
+      plane,
+      loaded,
+      (tile) => Number(hasOutlines(tile)),
+      lists,
+    );
+    for (const tile of missing)
+      frame.want(plane.key(tile), "label", PRIORITY.visible + frame.distance(source, tile));
     if (!missing.length) this.shown.set(source.id, now);
     this.submit(frame, source, view, lists);
   }

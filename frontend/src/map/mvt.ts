@@ -83,29 +83,51 @@ class Collector {
 
 const zigzag = (value: number): number => (value % 2 === 0 ? value / 2 : -(value + 1) / 2);
 
+/** Follows a geometry's commands and notes the segments it draws. */
+class Pen {
+  private x = 0;
+  private y = 0;
+  private startX = 0;
+  private startY = 0;
+
+  constructor(
+    private readonly index: number,
+    private readonly into: Collector,
+  ) {}
+
+  moveTo(dx: number, dy: number): void {
+    this.startX = this.x += dx;
+    this.startY = this.y += dy;
+  }
+
+  lineTo(dx: number, dy: number): void {
+    const [x, y] = [this.x + dx, this.y + dy];
+    this.into.add(this.x, this.y, x, y, this.index);
+    this.x = x;
+    this.y = y;
+  }
+
+  /** Draw back to the ring's start. The pen stays: the next MoveTo is relative to the last point drawn. */
+  close(): void {
+    const { x, y, startX, startY } = this;
+    if (x !== startX || y !== startY) this.into.add(x, y, startX, startY, this.index);
+  }
+}
+
 function readGeometry(geometry: Reader, index: number, into: Collector): void {
-  let x = 0;
-  let y = 0;
-  let startX = 0;
-  let startY = 0;
+  const pen = new Pen(index, into);
   while (geometry.at < geometry.end) {
     const command = geometry.varint();
     const kind = command & 7;
-    if (kind === CLOSE_PATH) {
-      if (x !== startX || y !== startY) into.add(x, y, startX, startY, index);
-      // The pen does not move: the next MoveTo is relative to the last point drawn.
-      continue;
-    }
-    for (let n = command >> 3; n > 0; n--) {
-      const nextX = x + zigzag(geometry.varint());
-      const nextY = y + zigzag(geometry.varint());
-      if (kind === LINE_TO) into.add(x, y, nextX, nextY, index);
-      else if (kind === MOVE_TO) {
-        startX = nextX;
-        startY = nextY;
-      } else throw new RangeError(`vector tile has an unknown command ${kind}`);
-      x = nextX;
-      y = nextY;
+    if (kind === CLOSE_PATH) pen.close();
+    else if (kind !== MOVE_TO && kind !== LINE_TO) {
+      throw new RangeError(`vector tile has an unknown command ${kind}`);
+    } else {
+      for (let n = command >> 3; n > 0; n--) {
+        const [dx, dy] = [zigzag(geometry.varint()), zigzag(geometry.varint())];
+        if (kind === LINE_TO) pen.lineTo(dx, dy);
+        else pen.moveTo(dx, dy);
+      }
     }
   }
 }

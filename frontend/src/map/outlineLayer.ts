@@ -62,7 +62,12 @@ export class OutlineLayer {
   applies(frame: Frame, source: ObjectSource, view: ObjectView): boolean {
     // Outlines are served for all time points together, so they can stand for one only if there is one.
     const single = source.tpoints === 1 && source.zplanes === 1;
-    return single && source.outlineUrl !== null && view.outline > 0 && levelFor(source.levels, frame.camera.scale) < FINEST_LEVELS;
+    return (
+      single &&
+      source.outlineUrl !== null &&
+      view.outline > 0 &&
+      levelFor(source.levels, frame.camera.scale) < FINEST_LEVELS
+    );
   }
 
   has(source: ObjectSource, tile: Tile): boolean {

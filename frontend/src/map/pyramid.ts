@@ -78,7 +78,8 @@ export function visibleTiles(pyramid: Pyramid, camera: Camera, level: number): T
   }
   const centreX = camera.x - pyramid.originX;
   const centreY = camera.y - pyramid.originY;
-  const distance = (tile: Tile) => Math.hypot((tile.tx + 0.5) * span - centreX, (tile.ty + 0.5) * span - centreY);
+  const distance = (tile: Tile) =>
+    Math.hypot((tile.tx + 0.5) * span - centreX, (tile.ty + 0.5) * span - centreY);
   return tiles.sort((a, b) => distance(a) - distance(b));
 }
 
@@ -94,7 +95,12 @@ export function cropIn(tile: Tile, ancestor: Tile): [x: number, y: number, side:
 }
 
 /** Return the camera position and scale that show `bounds` whole, with a margin in parts of the canvas. */
-export function fit(bounds: Bounds, width: number, height: number, margin = 0.03): { x: number; y: number; scale: number } {
+export function fitBounds(
+  bounds: Bounds,
+  width: number,
+  height: number,
+  margin = 0.03,
+): { x: number; y: number; scale: number } {
   const w = Math.max(1, bounds.x1 - bounds.x0);
   const h = Math.max(1, bounds.y1 - bounds.y0);
   const scale = Math.min(width / w, height / h) * (1 - 2 * margin);

@@ -119,6 +119,8 @@ export class RequestQueue {
     void this.attempt(wanted, controller).then((answer) => {
       if (controller.signal.aborted || this.closed) return;
       this.running.delete(wanted.key);
+      // Until the next frame says otherwise; else what has just come would be asked for again.
+      this.wanted = this.wanted.filter((other) => other.key !== wanted.key);
       this.settle(wanted, answer);
       this.fill();
     });

@@ -129,7 +129,10 @@ export class MapRenderer {
   worldAt(x: number, y: number): { x: number; y: number } {
     const camera = this.camera();
     const from = corner(camera);
-    return { x: from.x + (x * this.pixelRatio) / camera.scale, y: from.y + (y * this.pixelRatio) / camera.scale };
+    return {
+      x: from.x + (x * this.pixelRatio) / camera.scale,
+      y: from.y + (y * this.pixelRatio) / camera.scale,
+    };
   }
 
   /** Return the object under a point of the canvas; the first type of the list wins. */
@@ -245,8 +248,14 @@ export class MapRenderer {
     const { gl } = this;
     const camera = this.camera();
     const state = this.options.store.getState();
-    const frame = new Frame(camera, state, this.scene, this.pixelRatio, this.options.columnOf, this.hovered, (key) =>
-      this.queue.isEmpty(key),
+    const frame = new Frame(
+      camera,
+      state,
+      this.scene,
+      this.pixelRatio,
+      this.options.columnOf,
+      this.hovered,
+      (key) => this.queue.isEmpty(key),
     );
     gl.viewport(0, 0, camera.width, camera.height);
     gl.clear(gl.COLOR_BUFFER_BIT);
@@ -296,4 +305,3 @@ function inUnits(source: ImageSource, index: number, stored: number): number {
   const channel = source.channels.find((c) => c.index === index);
   return channel ? stored * channel.scale + channel.offset : stored;
 }
-

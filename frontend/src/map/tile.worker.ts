@@ -8,7 +8,10 @@ import type { FromWorker, ToWorker } from "./workers";
 const codec = Blosc.fromConfig({ id: "blosc" });
 const running = new Map<number, AbortController>();
 
-async function decode(kind: Wanted["kind"], bytes: Uint8Array): Promise<{ data: unknown; transfer: Transferable[] }> {
+async function decode(
+  kind: Wanted["kind"],
+  bytes: Uint8Array,
+): Promise<{ data: unknown; transfer: Transferable[] }> {
   if (kind === "outline") {
     const segments = readSegments(bytes);
     return { data: segments, transfer: [segments.points.buffer, segments.indices.buffer] };
@@ -21,11 +24,16 @@ async function decode(kind: Wanted["kind"], bytes: Uint8Array): Promise<{ data: 
 async function load(id: number, wanted: Wanted): Promise<void> {
   const controller = new AbortController();
   running.set(id, controller);
-  const answer = (message: FromWorker, transfer: Transferable[] = []) => self.postMessage(message, { transfer });
+  const answer = (message: FromWorker, transfer: Transferable[] = []) =>
+    self.postMessage(message, { transfer });
   try {
     const response = await fetch(wanted.url, { signal: controller.signal, credentials: "same-origin" });
     // 204 and 413 are how the server says that a tile has too many objects for outlines.
-    if (response.status === 404 || response.status === 204 || (response.status === 413 && wanted.kind === "outline")) {
+    if (
+      response.status === 404 ||
+      response.status === 204 ||
+      (response.status === 413 && wanted.kind === "outline")
+    ) {
       answer({ id, status: "empty" });
     } else if (response.status === 401 || response.status === 403) answer({ id, status: "refused" });
     else if (!response.ok) answer({ id, status: "failed", reason: `the server answered ${response.status}` });

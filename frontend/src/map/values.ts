@@ -1,7 +1,7 @@
 /** Textures that turn an object's index into a colour: one of values, one of the colour map. */
 
-import type { Column } from "../objects/columns";
 import { colorRamp } from "../objects/colormaps";
+import type { Column } from "../objects/columns";
 import type { GL } from "./gl";
 
 const WIDTH = 2048;
@@ -71,7 +71,17 @@ export class ValueTextures {
     const texture = gl.createTexture() as WebGLTexture;
     gl.bindTexture(gl.TEXTURE_2D, texture);
     const rows = Math.min(height, most);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R32F, WIDTH, rows, 0, gl.RED, gl.FLOAT, data.subarray(0, rows * WIDTH));
+    gl.texImage2D(
+      gl.TEXTURE_2D,
+      0,
+      gl.R32F,
+      WIDTH,
+      rows,
+      0,
+      gl.RED,
+      gl.FLOAT,
+      data.subarray(0, rows * WIDTH),
+    );
     this.sharp();
     return texture;
   }

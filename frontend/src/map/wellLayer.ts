@@ -47,7 +47,12 @@ export class WellLayer {
       const box = boxes.get(name);
       const color = count && box ? colorOf(mean, view.low, view.high, view.map) : null;
       if (!box || !color) continue;
-      data.push((box.x0 - from.x) * scale, (box.y0 - from.y) * scale, (box.x1 - box.x0) * scale, (box.y1 - box.y0) * scale);
+      data.push(
+        (box.x0 - from.x) * scale,
+        (box.y0 - from.y) * scale,
+        (box.x1 - box.x0) * scale,
+        (box.y1 - box.y0) * scale,
+      );
       data.push(color[0] / 255, color[1] / 255, color[2] / 255, Math.max(0.15, view.fill));
     }
     if (!data.length) return;

@@ -22,7 +22,7 @@ export function wellMeans(values: Float32Array, wells: readonly WellRange[]): We
     const end = Math.min(values.length, first - 1 + count);
     for (let i = first - 1; i < end; i++) {
       const value = values[i] as number;
-      if (value === value) {
+      if (!Number.isNaN(value)) {
         sum += value;
         present++;
       }

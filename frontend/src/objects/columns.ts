@@ -54,7 +54,8 @@ export class ColumnStore {
   private async fetch(url: string): Promise<void> {
     try {
       const bytes = await this.load(url);
-      if (bytes.byteLength % 4) throw new RangeError(`a column of ${bytes.byteLength} bytes is not made of numbers`);
+      if (bytes.byteLength % 4)
+        throw new RangeError(`a column of ${bytes.byteLength} bytes is not made of numbers`);
       this.columns.set(url, { url, values: new Float32Array(bytes) });
       this.evict();
     } catch (error) {

@@ -22,7 +22,10 @@ type Packed = [
 
 function toBase64(text: string): string {
   const bytes = new TextEncoder().encode(text);
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 }
 
 function fromBase64(text: string): string {
@@ -36,7 +39,15 @@ export function encodeView(state: ViewState): string {
   const packed: Packed = [
     VERSION,
     [view.x, view.y, view.scale, view.t, view.z, view.plate],
-    state.channels.map((c) => [c.index, Number(c.visible), c.color.slice(1), c.low, c.high, c.gamma, c.opacity]),
+    state.channels.map((c) => [
+      c.index,
+      Number(c.visible),
+      c.color.slice(1),
+      c.low,
+      c.high,
+      c.gamma,
+      c.opacity,
+    ]),
     state.objects.map((o) => [
       o.type,
       Number(o.visible),

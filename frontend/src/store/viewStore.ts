@@ -45,9 +45,13 @@ export function createViewStore(initial: ViewState = INITIAL_VIEW): ViewStore {
         return { view: next };
       }),
     changeChannel: (index, change) =>
-      setState(({ channels }) => ({ channels: channels.map((c) => (c.index === index ? { ...c, ...change } : c)) })),
+      setState(({ channels }) => ({
+        channels: channels.map((c) => (c.index === index ? { ...c, ...change } : c)),
+      })),
     changeObjects: (type, change) =>
-      setState(({ objects }) => ({ objects: objects.map((o) => (o.type === type ? { ...o, ...change } : o)) })),
+      setState(({ objects }) => ({
+        objects: objects.map((o) => (o.type === type ? { ...o, ...change } : o)),
+      })),
     select: (selection) => setState({ selection }),
     setSmoothing: (smoothing) => setState({ smoothing }),
   };
@@ -64,7 +68,11 @@ export function followInAddress(store: StoreApi<ViewState>, wait = 300): () => v
   const write = () => {
     timer = null;
     const query = queryWithView(window.location.search, store.getState());
-    window.history.replaceState(window.history.state, "", `${window.location.pathname}${query}${window.location.hash}`);
+    window.history.replaceState(
+      window.history.state,
+      "",
+      `${window.location.pathname}${query}${window.location.hash}`,
+    );
   };
   const stop = store.subscribe(() => {
     timer ??= setTimeout(write, wait);

@@ -12,7 +12,8 @@ export function ChannelPanel() {
   const described = useMemo(() => channelsOf(mosaics), [mosaics]);
   const shown = useView((state) => state.channels);
   const auto = () => {
-    for (const channel of described) view.actions.changeChannel(channel.index, { ...autoWindow(channel), gamma: 1 });
+    for (const channel of described)
+      view.actions.changeChannel(channel.index, { ...autoWindow(channel), gamma: 1 });
   };
   return (
     <section className={classes.section} aria-labelledby="channels-heading">
@@ -20,7 +21,13 @@ export function ChannelPanel() {
         <h2 id="channels-heading" style={{ all: "unset" }}>
           Channels
         </h2>
-        <Button size="compact-xs" variant="subtle" color="gray" onClick={auto} title="Windows as the pixels suggest">
+        <Button
+          size="compact-xs"
+          variant="subtle"
+          color="gray"
+          onClick={auto}
+          title="Windows as the pixels suggest"
+        >
           Auto
         </Button>
       </div>

@@ -35,7 +35,7 @@ export const ChannelRow = memo(function ChannelRow({ channel, described }: Chann
   const range = sliderRange(described, channel);
   const step = stepOf(range[0], range[1], whole);
   return (
-    <div className={classes.row} role="group" aria-label={`Channel ${name}`}>
+    <fieldset className={classes.row} aria-label={`Channel ${name}`}>
       <div className={classes.rowHead}>
         <ActionIcon
           size="sm"
@@ -54,7 +54,12 @@ export const ChannelRow = memo(function ChannelRow({ channel, described }: Chann
           value={channel.color}
           onChange={(event) => change({ color: event.currentTarget.value })}
         />
-        <Text component="span" className={classes.rowName} c={channel.visible ? undefined : "dimmed"} title={name}>
+        <Text
+          component="span"
+          className={classes.rowName}
+          c={channel.visible ? undefined : "dimmed"}
+          title={name}
+        >
           {name}
         </Text>
         <span className={classes.dim}>
@@ -94,7 +99,7 @@ export const ChannelRow = memo(function ChannelRow({ channel, described }: Chann
       <Collapse expanded={open} id={settings}>
         {open && <ChannelSettings channel={channel} described={described} change={change} step={step} />}
       </Collapse>
-    </div>
+    </fieldset>
   );
 });
 
@@ -128,7 +133,13 @@ function ChannelSettings({ channel, described, change, step }: SettingsProps) {
           hideControls
           onChange={(high) => typeof high === "number" && high > channel.low && change({ high })}
         />
-        <Button size="xs" variant="default" px={8} onClick={() => change(autoWindow(described))} aria-label={`Automatic window of ${name}`}>
+        <Button
+          size="xs"
+          variant="default"
+          px={8}
+          onClick={() => change(autoWindow(described))}
+          aria-label={`Automatic window of ${name}`}
+        >
           Auto
         </Button>
       </div>

@@ -86,7 +86,11 @@ function useSend(asked: (id: string) => void) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: ({ object_type, feature, per }: Request) =>
-      postJson<ToolResult>(`${experimentUrl(experiment)}/tool-requests/`, { tool: TOOL, object_type, arguments: { feature, per } }),
+      postJson<ToolResult>(`${experimentUrl(experiment)}/tool-requests/`, {
+        tool: TOOL,
+        object_type,
+        arguments: { feature, per },
+      }),
     onSuccess: (result) => {
       asked(result.id);
       return queries.invalidateQueries({ queryKey: ["experiments", experiment, "tool-results"] });
@@ -99,7 +103,12 @@ function useShow() {
   const { view } = useMap();
   return (result: ToolResult) => {
     const { low = 0, high = 1 } = result.info;
-    view.actions.changeObjects(result.object_type.name, { colour: { toolResult: result.id }, low, high, visible: true });
+    view.actions.changeObjects(result.object_type.name, {
+      colour: { toolResult: result.id },
+      low,
+      high,
+      visible: true,
+    });
   };
 }
 
@@ -123,7 +132,8 @@ function Results() {
   const colours = useView((state) => state.objects);
   const own = results.filter((r) => r.tool === TOOL).slice(0, 8);
   if (!own.length) return null;
-  const isShown = (id: string) => colours.some((o) => o.colour && "toolResult" in o.colour && o.colour.toolResult === id);
+  const isShown = (id: string) =>
+    colours.some((o) => o.colour && "toolResult" in o.colour && o.colour.toolResult === id);
   return (
     <ul style={{ listStyle: "none", margin: "10px 0 0", padding: 0 }} aria-label="Heat maps">
       {own.map((result) => (

@@ -5,7 +5,7 @@ import { IconGrain, IconMinus, IconPlus, IconZoomReset } from "@tabler/icons-rea
 import { useEffect, useRef, useState } from "react";
 import { attachControls, zoomAt, zoomToPixels } from "../map/controls";
 import { exposeMap } from "../map/debug";
-import { fit, type Pyramid, worldBounds } from "../map/pyramid";
+import { fitBounds, type Pyramid, worldBounds } from "../map/pyramid";
 import { MapRenderer } from "../map/renderer";
 import { columnUrl } from "./buildScene";
 import { type MapContextValue, useMap, useView } from "./context";
@@ -17,11 +17,14 @@ import classes from "./view.module.css";
 const SESSION_RENEWED_EVERY = 8 * 60_000; // the cookies last ten minutes
 
 /** Move the view so that a plate, or everything if it is not there, fills the canvas. */
-export function fitPlate({ scene, view }: Pick<MapContextValue, "scene" | "view">, canvas: HTMLCanvasElement): void {
+export function fitPlate(
+  { scene, view }: Pick<MapContextValue, "scene" | "view">,
+  canvas: HTMLCanvasElement,
+): void {
   const { plate } = view.store.getState().view;
   const shown: Pyramid[] = scene.images.filter((image) => image.plate === plate);
   const bounds = worldBounds(shown.length ? shown : scene.images);
-  view.actions.move(fit(bounds, canvas.clientWidth, canvas.clientHeight));
+  view.actions.move(fitBounds(bounds, canvas.clientWidth, canvas.clientHeight));
 }
 
 /** Make the renderer and keep it in step with the page; returns why it could not be made, if so. */
@@ -64,7 +67,7 @@ function useRenderer(canvas: React.RefObject<HTMLCanvasElement | null>, unplaced
               picked && { type: picked.source.type, plate: picked.source.plate, index: picked.index },
             );
           },
-          fit: () => fitPlate(latest.current, element),
+          fitPlate: () => fitPlate(latest.current, element),
         }),
       );
       // The scene comes with the cookies: without them the first tiles would all be refused.
@@ -97,10 +100,10 @@ export function MapCanvas({ unplaced }: { unplaced: boolean }) {
   const failure = useRenderer(canvas, unplaced);
   return (
     <div className={classes.stage}>
+      {/* biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: a reader must pass the keys on to the map */}
       <canvas
         ref={canvas}
         className={classes.canvas}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: the map is moved with the keyboard
         tabIndex={0}
         role="application"
         aria-label="Map of the plate. Arrow keys move, plus and minus zoom, 0 fits the plate, 1 shows single pixels."
@@ -142,7 +145,12 @@ function Toolbar({ canvas }: { canvas: React.RefObject<HTMLCanvasElement | null>
       >
         <IconZoomReset size={16} />
       </ActionIcon>
-      <ActionIcon variant="default" aria-label="One to one" title="One image pixel per screen pixel (1)" onClick={() => zoomToPixels(view)}>
+      <ActionIcon
+        variant="default"
+        aria-label="One to one"
+        title="One image pixel per screen pixel (1)"
+        onClick={() => zoomToPixels(view)}
+      >
         <Text component="span" size="xs" fw={700}>
           1:1
         </Text>

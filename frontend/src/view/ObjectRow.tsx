@@ -1,6 +1,17 @@
 /** One object type: shown or not, coloured by what, over which range, how strong. */
 
-import { ActionIcon, Alert, Button, Collapse, NumberInput, RangeSlider, Select, Slider, Switch, Text } from "@mantine/core";
+import {
+  ActionIcon,
+  Alert,
+  Button,
+  Collapse,
+  NumberInput,
+  RangeSlider,
+  Select,
+  Slider,
+  Switch,
+  Text,
+} from "@mantine/core";
 import { IconAdjustmentsHorizontal } from "@tabler/icons-react";
 import { memo, useId, useState } from "react";
 import { COLOR_MAPS, cssGradient } from "../objects/colormaps";
@@ -33,7 +44,14 @@ export function measureOf(
     const feature = features.find((f) => f.name === colour.feature);
     if (!feature) return null;
     const { low, high } = rangeOf(feature);
-    return { label: feature.name, unit: feature.unit, low, high, min: feature.min ?? low, max: feature.max ?? high };
+    return {
+      label: feature.name,
+      unit: feature.unit,
+      low,
+      high,
+      min: feature.min ?? low,
+      max: feature.max ?? high,
+    };
   }
   const result = results.find((r) => r.id === colour.toolResult);
   if (!result) return null;
@@ -43,7 +61,11 @@ export function measureOf(
 }
 
 /** Return the choices of "colour by": features and finished results of one type. */
-export function colourChoices(type: string, features: readonly FeatureSummary[], results: readonly ToolResult[]) {
+export function colourChoices(
+  type: string,
+  features: readonly FeatureSummary[],
+  results: readonly ToolResult[],
+) {
   const finished = results.filter((r) => r.state === "succeeded" && r.object_type.name === type);
   return [
     { group: "Plain", items: [{ value: "", label: "White outlines" }] },
@@ -66,7 +88,7 @@ export const ObjectRow = memo(function ObjectRow({ object }: { object: ObjectVie
     change(measure ? { colour, low: measure.low, high: measure.high, visible: true } : { colour });
   };
   return (
-    <div className={classes.row} role="group" aria-label={`Objects ${type}`}>
+    <fieldset className={classes.row} aria-label={`Objects ${type}`}>
       <div className={classes.rowHead}>
         <Switch
           size="xs"
@@ -108,7 +130,7 @@ export const ObjectRow = memo(function ObjectRow({ object }: { object: ObjectVie
       <Collapse expanded={open} id={settings}>
         {open && <Appearance object={object} change={change} />}
       </Collapse>
-    </div>
+    </fieldset>
   );
 });
 

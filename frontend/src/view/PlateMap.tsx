@@ -2,7 +2,7 @@
 
 import { Select, Text } from "@mantine/core";
 import { useMemo, useRef, useState } from "react";
-import { fit } from "../map/pyramid";
+import { fitBounds } from "../map/pyramid";
 import { meansRange, type WellValue, wellMeans } from "../objects/aggregate";
 import { colorOf, cssGradient, DEFAULT_MAP } from "../objects/colormaps";
 import { useColumn, useMap, useView } from "./context";
@@ -12,17 +12,17 @@ import { measureOf } from "./ObjectRow";
 import type { Well } from "./requests";
 import classes from "./view.module.css";
 
-const ROW_NAMES = (row: number): string => (row < 26 ? String.fromCharCode(65 + row) : `A${String.fromCharCode(39 + row)}`);
+const ROW_NAMES = (row: number): string =>
+  row < 26 ? String.fromCharCode(65 + row) : `A${String.fromCharCode(39 + row)}`;
 
 /** Return the well that an arrow key leads to: the next one in that direction, over gaps too. */
 export function neighbour(wells: readonly Well[], from: Well, key: string): Well | undefined {
   const dRow = key === "ArrowUp" ? -1 : key === "ArrowDown" ? 1 : 0;
   const dColumn = key === "ArrowLeft" ? -1 : key === "ArrowRight" ? 1 : 0;
   const along = (well: Well) => (well.row - from.row) * dRow + (well.column - from.column) * dColumn;
-  const aside = (well: Well) => Math.abs((well.row - from.row) * dColumn) + Math.abs((well.column - from.column) * dRow);
-  return wells
-    .filter((well) => along(well) > 0 && aside(well) === 0)
-    .sort((a, b) => along(a) - along(b))[0];
+  const aside = (well: Well) =>
+    Math.abs((well.row - from.row) * dColumn) + Math.abs((well.column - from.column) * dRow);
+  return wells.filter((well) => along(well) > 0 && aside(well) === 0).sort((a, b) => along(a) - along(b))[0];
 }
 
 export function PlateMap() {
@@ -44,7 +44,7 @@ export function PlateMap() {
     <section className={classes.section} aria-labelledby="plate-heading">
       <div className={classes.heading}>
         <h2 id="plate-heading" style={{ all: "unset" }}>
-          Plate {mosaics.length === 1 ? mosaics[0]?.plate.name : ""}
+          {mosaics.length === 1 ? mosaics[0]?.plate.name : "Plates"}
         </h2>
       </div>
       {mosaics.length > 1 && (
@@ -66,7 +66,11 @@ export function PlateMap() {
       />
       {measure && range && object && (
         <>
-          <div className={classes.gradient} style={{ background: cssGradient(object.map) }} aria-hidden="true" />
+          <div
+            className={classes.gradient}
+            style={{ background: cssGradient(object.map) }}
+            aria-hidden="true"
+          />
           <div className={classes.dim} style={{ display: "flex", justifyContent: "space-between" }}>
             <span>{formatNumber(range[0])}</span>
             <span>{formatNumber(range[1])}</span>
@@ -98,7 +102,7 @@ function WellGrid({ wells, means, range, colors }: WellGridProps) {
   const jump = (well: Well) => {
     const box = scene.wells.find((b) => b.plate === well.plate && b.name === well.name);
     if (!box || !renderer) return;
-    view.actions.move(fit(box, renderer.canvas.clientWidth, renderer.canvas.clientHeight));
+    view.actions.move(fitBounds(box, renderer.canvas.clientWidth, renderer.canvas.clientHeight));
   };
   const press = (event: React.KeyboardEvent, well: Well) => {
     if (event.key === "Enter" || event.key === " ") jump(well);
@@ -112,14 +116,34 @@ function WellGrid({ wells, means, range, colors }: WellGridProps) {
   };
   const tabbable = wells.some((w) => w.id === focused) ? focused : wells[0]?.id;
   return (
-    <svg viewBox={`-0.9 -0.9 ${columns + 1} ${rows + 1}`} style={{ width: "100%", maxHeight: 260 }} role="group" aria-label="Wells">
+    // biome-ignore lint/a11y/useSemanticElements: SVG has no fieldset
+    <svg
+      viewBox={`-0.9 -0.9 ${columns + 1} ${rows + 1}`}
+      style={{ width: "100%", maxHeight: 260 }}
+      role="group"
+      aria-label="Wells"
+    >
       {Array.from({ length: columns }, (_, column) => column).map((column) => (
-        <text key={column} x={column + 0.5} y={-0.25} fontSize={Math.min(0.5, columns / 30 + 0.2)} textAnchor="middle" fill="var(--mantine-color-dimmed)">
+        <text
+          key={column}
+          x={column + 0.5}
+          y={-0.25}
+          fontSize={Math.min(0.5, columns / 30 + 0.2)}
+          textAnchor="middle"
+          fill="var(--mantine-color-dimmed)"
+        >
           {column + 1}
         </text>
       ))}
       {Array.from({ length: rows }, (_, row) => row).map((row) => (
-        <text key={row} x={-0.4} y={row + 0.68} fontSize={Math.min(0.5, columns / 30 + 0.2)} textAnchor="middle" fill="var(--mantine-color-dimmed)">
+        <text
+          key={row}
+          x={-0.4}
+          y={row + 0.68}
+          fontSize={Math.min(0.5, columns / 30 + 0.2)}
+          textAnchor="middle"
+          fill="var(--mantine-color-dimmed)"
+        >
           {ROW_NAMES(row)}
         </text>
       ))}

@@ -37,9 +37,15 @@ export function ReadOut() {
   if (!at || !renderer) return null;
   const world = renderer.worldAt(at.x, at.y);
   const image = scene.images.find(
-    (i) => world.x >= i.originX && world.y >= i.originY && world.x < i.originX + i.width && world.y < i.originY + i.height,
+    (i) =>
+      world.x >= i.originX &&
+      world.y >= i.originY &&
+      world.x < i.originX + i.width &&
+      world.y < i.originY + i.height,
   );
-  const well = scene.wells.find((w) => world.x >= w.x0 && world.y >= w.y0 && world.x < w.x1 && world.y < w.y1);
+  const well = scene.wells.find(
+    (w) => world.x >= w.x0 && world.y >= w.y0 && world.x < w.x1 && world.y < w.y1,
+  );
   const x = Math.floor(world.x - (image?.originX ?? 0));
   const y = Math.floor(world.y - (image?.originY ?? 0));
   const size = mosaics.find((m) => m.id === image?.id)?.pixel_size_um;
@@ -71,11 +77,18 @@ function Values({ values }: { values: ChannelValue[] }) {
     <div>
       {values.map(({ index, value }) => (
         <span key={index} data-channel={index} data-value={value ?? ""}>
-          <i className={classes.swatch} style={{ background: channels.find((c) => c.index === index)?.color }} />
+          <i
+            className={classes.swatch}
+            style={{ background: channels.find((c) => c.index === index)?.color }}
+          />
           {described.find((d) => d.index === index)?.name} {formatNumber(value)}
         </span>
       ))}
-      {level > 0 && <span>mean of {2 ** level} × {2 ** level} px</span>}
+      {level > 0 && (
+        <span>
+          mean of {2 ** level} × {2 ** level} px
+        </span>
+      )}
     </div>
   );
 }

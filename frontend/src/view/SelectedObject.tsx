@@ -21,7 +21,13 @@ export function SelectedObject() {
         <h2 id="object-heading" style={{ all: "unset" }}>
           {selection.type} {selection.index}
         </h2>
-        <ActionIcon size="sm" variant="subtle" color="gray" aria-label="Close the selected object" onClick={() => view.actions.select(null)}>
+        <ActionIcon
+          size="sm"
+          variant="subtle"
+          color="gray"
+          aria-label="Close the selected object"
+          onClick={() => view.actions.select(null)}
+        >
           <IconX size={14} />
         </ActionIcon>
       </div>
@@ -34,11 +40,18 @@ function Details({ set, index }: { set: ObjectSet; index: number }) {
   const { experiment, view, sets } = useMap();
   const [search, setSearch] = useState("");
   const { data, error, isPending } = useObjectDetails(experiment, set.id, index);
-  if (error) return <Text size="sm" c="red">{error.message}</Text>;
+  if (error)
+    return (
+      <Text size="sm" c="red">
+        {error.message}
+      </Text>
+    );
   if (isPending) return <Loader size="sm" aria-label="Loading the object" />;
   const type = set.object_type.name;
   const units = new Map(set.features.map((f) => [f.name, f.unit]));
-  const features = Object.entries(data.features).filter(([name]) => name.toLowerCase().includes(search.toLowerCase()));
+  const features = Object.entries(data.features).filter(([name]) =>
+    name.toLowerCase().includes(search.toLowerCase()),
+  );
   const colour = (name: string) => {
     const summary = featuresOf(sets, type).find((f) => f.name === name);
     view.actions.changeObjects(type, { colour: { feature: name }, visible: true, ...rangeOf(summary) });
@@ -57,14 +70,23 @@ function Details({ set, index }: { set: ObjectSet; index: number }) {
         value={search}
         onChange={(event) => setSearch(event.currentTarget.value)}
       />
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled list must be reachable by keyboard */}
-      <div className={classes.features} tabIndex={0} role="region" aria-label={`Features of ${type} ${index}`}>
+      <section
+        className={classes.features}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled list must be reachable by keyboard
+        tabIndex={0}
+        aria-label={`Features of ${type} ${index}`}
+      >
         <Table fz="xs" verticalSpacing={2} horizontalSpacing={4}>
           <Table.Tbody>
             {features.map(([name, value]) => (
               <Table.Tr key={name}>
                 <Table.Td style={{ overflowWrap: "anywhere" }}>
-                  <UnstyledButton fz="xs" title={`Colour all by ${name}`} aria-label={`Colour ${type} by ${name}`} onClick={() => colour(name)}>
+                  <UnstyledButton
+                    fz="xs"
+                    title={`Colour all by ${name}`}
+                    aria-label={`Colour ${type} by ${name}`}
+                    onClick={() => colour(name)}
+                  >
                     {name}
                   </UnstyledButton>
                 </Table.Td>
@@ -75,7 +97,7 @@ function Details({ set, index }: { set: ObjectSet; index: number }) {
             ))}
           </Table.Tbody>
         </Table>
-      </div>
+      </section>
     </>
   );
 }

@@ -77,7 +77,8 @@ function NoMosaic({ experiment }: { experiment: string }) {
           There is no map yet
         </Title>
         <Text ta="center" c="dimmed" size="sm">
-          The map is made by the workflow's step “illuminati”. This page shows it as soon as that step is done.
+          The map is made by the workflow's step “illuminati”. This page shows it as soon as that step is
+          done.
         </Text>
         <Anchor component={Link} to={`/experiments/${experiment}/workflow`}>
           Go to the workflow

@@ -2,7 +2,14 @@
 
 import type { ImageSource, ObjectSource, Scene, WellBox } from "../map/scene";
 import type { Colouring } from "../store/viewState";
-import { experimentUrl, type FeatureSummary, type Mosaic, type ObjectSet, type ToolResult, type Well } from "./requests";
+import {
+  experimentUrl,
+  type FeatureSummary,
+  type Mosaic,
+  type ObjectSet,
+  type ToolResult,
+  type Well,
+} from "./requests";
 
 const UNKNOWN_DIAMETER = 16;
 
@@ -64,7 +71,11 @@ export function matches(set: ObjectSet, mosaic: Mosaic): boolean {
 }
 
 /** Return the scene of an experiment; object sets that fit no mosaic are left out. */
-export function buildScene(mosaics: readonly Mosaic[], sets: readonly ObjectSet[], wells: readonly Well[]): Scene {
+export function buildScene(
+  mosaics: readonly Mosaic[],
+  sets: readonly ObjectSet[],
+  wells: readonly Well[],
+): Scene {
   const byPlate = new Map(mosaics.map((mosaic) => [mosaic.plate.id, mosaic]));
   const objects = sets.flatMap((set) => {
     const mosaic = byPlate.get(set.plate.id);
@@ -93,6 +104,6 @@ export function columnUrl(
     return `${experimentUrl(experiment)}/object-sets/${source.id}/features/${name}/?format=f4`;
   }
   const result = results.find((r) => r.id === colour.toolResult);
-  if (!result || result.state !== "succeeded" || result.object_type.name !== source.type) return null;
+  if (result?.state !== "succeeded" || result.object_type.name !== source.type) return null;
   return `${result.values_url}?plate=${source.plate}&format=f4`;
 }

@@ -12,14 +12,17 @@ const VISIBLE = 4;
 /** Return the channels of all mosaics, each once, in order. */
 export function channelsOf(mosaics: readonly Mosaic[]): MosaicChannel[] {
   const byIndex = new Map<number, MosaicChannel>();
-  for (const mosaic of mosaics) for (const channel of mosaic.channels) byIndex.set(channel.index, byIndex.get(channel.index) ?? channel);
+  for (const mosaic of mosaics)
+    for (const channel of mosaic.channels) byIndex.set(channel.index, byIndex.get(channel.index) ?? channel);
   return [...byIndex.values()].sort((a, b) => a.index - b.index);
 }
 
 /** Return a channel's own colour if it can be seen on black, else one of the palette. */
 function colorFor(channel: MosaicChannel): string {
   const fallback = PALETTE[channel.index % PALETTE.length] as string;
-  return /^#[0-9a-f]{6}$/i.test(channel.color) && channel.color !== "#000000" ? channel.color.toLowerCase() : fallback;
+  return /^#[0-9a-f]{6}$/i.test(channel.color) && channel.color !== "#000000"
+    ? channel.color.toLowerCase()
+    : fallback;
 }
 
 /** Return the window that the mosaic proposes. */
@@ -75,7 +78,10 @@ export function rangeOf(feature: FeatureSummary | undefined): { low: number; hig
 }
 
 /** Return the measurement worth seeing first: the mean intensity of the first channel where there is one. */
-export function firstFeature(features: readonly FeatureSummary[], channel: string | undefined): FeatureSummary | undefined {
+export function firstFeature(
+  features: readonly FeatureSummary[],
+  channel: string | undefined,
+): FeatureSummary | undefined {
   const means = features.filter((f) => /mean/i.test(f.name) && /intensity/i.test(f.name));
   const named = channel === undefined ? undefined : means.find((f) => f.name.endsWith(channel));
   return named ?? means[0] ?? features[0];
@@ -92,7 +98,15 @@ function firstObjects(sets: readonly ObjectSet[], channel: string | undefined): 
   return typesOf(sets).map((type, position) => {
     const feature = firstFeature(featuresOf(sets, type), channel);
     const colour: Colouring = feature ? { feature: feature.name } : null;
-    return { type, visible: position === 0, colour, ...rangeOf(feature), map: DEFAULT_MAP, fill: 0.35, outline: 1.5 };
+    return {
+      type,
+      visible: position === 0,
+      colour,
+      ...rangeOf(feature),
+      map: DEFAULT_MAP,
+      fill: 0.35,
+      outline: 1.5,
+    };
   });
 }
 
@@ -113,7 +127,9 @@ export function reconcile(view: ViewState, first: Omit<ViewState, "view">): Omit
   const kept = view.objects.filter((o) => types.has(o.type));
   const added = first.objects.filter((o) => !view.objects.some((v) => v.type === o.type));
   return {
-    channels: first.channels.map((channel) => view.channels.find((c) => c.index === channel.index) ?? channel),
+    channels: first.channels.map(
+      (channel) => view.channels.find((c) => c.index === channel.index) ?? channel,
+    ),
     objects: [...kept, ...added],
     selection: view.selection && types.has(view.selection.type) ? view.selection : null,
     smoothing: view.smoothing,

@@ -59,7 +59,8 @@ export function useTools() {
 export function useObjectDetails(experiment: string, objectSet: string, index: number) {
   return useQuery({
     queryKey: ["experiments", experiment, "objects", objectSet, index],
-    queryFn: () => getJson<ObjectDetails>(`${experimentUrl(experiment)}/object-sets/${objectSet}/objects/${index}/`),
+    queryFn: () =>
+      getJson<ObjectDetails>(`${experimentUrl(experiment)}/object-sets/${objectSet}/objects/${index}/`),
     staleTime: Number.POSITIVE_INFINITY,
   });
 }

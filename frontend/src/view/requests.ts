@@ -151,7 +151,9 @@ export async function getAll<T>(url: string): Promise<T[]> {
     const page: { next: string | null; results: T[] } = await getJson(next);
     all.push(...page.results);
     // Behind a proxy the server may not know its own name: keep to the path.
-    next = page.next && new URL(page.next, window.location.origin).pathname + new URL(page.next, window.location.origin).search;
+    next =
+      page.next &&
+      new URL(page.next, window.location.origin).pathname + new URL(page.next, window.location.origin).search;
   }
   return all;
 }
