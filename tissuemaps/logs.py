@@ -54,7 +54,7 @@ def _context(record: logging.LogRecord) -> dict[str, str]:
 class LineFormatter(logging.Formatter):
     """One readable line: time, level, logger, message, then ``name=value`` of the context."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 

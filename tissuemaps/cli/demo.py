@@ -145,7 +145,9 @@ class Journey:
             for problem in step.get("problems") or []:
                 say(f"  note from {step['name']}: {problem.get('message', problem)}")
         if final["state"] != "succeeded":
-            failed = next((s for s in _steps(final) if s["state"] in {"failed", "killed"}), {})
+            failed: Json = next(
+                (s for s in _steps(final) if s["state"] in {"failed", "killed"}), {}
+            )
             reason = (failed.get("error") or {}).get("message", final["state"])
             raise StartError(
                 f"the workflow ended as {final['state']}; {failed.get('name', 'it')}: {reason}"

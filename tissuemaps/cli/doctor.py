@@ -63,8 +63,9 @@ def _storage(env: dict[str, str]) -> str:
 def _database(env: dict[str, str]) -> str:
     import psycopg
 
-    extra = {"host": env["DATABASE_SOCKET"]} if env.get("DATABASE_SOCKET") else {}
-    with psycopg.connect(env["DATABASE_URL"], connect_timeout=5, **extra) as connection:
+    # The address names no host where the server is ours: its socket folder stands beside it.
+    host = env.get("DATABASE_SOCKET") or None
+    with psycopg.connect(env["DATABASE_URL"], connect_timeout=5, host=host) as connection:
         row = connection.execute("SELECT current_setting('server_version'), upper('é')").fetchone()
     assert row is not None
     if row[1] != "É":

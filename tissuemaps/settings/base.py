@@ -10,7 +10,7 @@ from tissuemaps.logs import settings as _log_settings
 
 # Typed code names the model of an admin class, `ModelAdmin[User]`; Django's own classes don't take it.
 if not hasattr(BaseModelAdmin, "__class_getitem__"):
-    BaseModelAdmin.__class_getitem__ = classmethod(lambda cls, *_: cls)
+    BaseModelAdmin.__class_getitem__ = classmethod(lambda cls, *_: cls)  # type: ignore[attr-defined]
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 STATE = Path(os.environ.get("TISSUEMAPS_STATE", BASE_DIR / ".state"))

@@ -60,7 +60,7 @@ def smooth_noise(rng: np.random.Generator, sigma: float, side: int = BANK) -> Fl
     rows = np.fft.fftfreq(side).astype(np.float32)
     kernel = np.exp(-2 * (np.pi * sigma) ** 2 * (rows[:, None] ** 2 + frequency[None] ** 2))
     field = np.fft.irfft2(np.fft.rfft2(white) * kernel, s=(side, side)).astype(np.float32)
-    return (field - field.mean()) / field.std()
+    return np.asarray((field - field.mean()) / field.std(), np.float32)
 
 
 def _crop(rng: np.random.Generator, field: Floats, shape: tuple[int, int]) -> Floats:
@@ -150,7 +150,7 @@ def _territories(cells: Cells, shape: tuple[int, int]) -> tuple[Floats, NDArray[
     )
     number = np.zeros(int(labels.max()) + 1, np.intp)
     number[labels[rows, columns]] = np.arange(len(cells))
-    return distance, number[labels]
+    return np.asarray(distance, np.float32), number[np.asarray(labels)]
 
 
 def _nuclei(
@@ -187,7 +187,7 @@ def _cytoplasm(
     seam[:, 1:] = owner[:, 1:] != owner[:, :-1]
     seam[1:] = np.maximum(seam[1:], owner[1:] != owner[:-1])
     body *= 1 - 0.6 * np.clip(cv2.GaussianBlur(seam, (0, 0), 1.3) * 2, 0, 1)
-    return body
+    return np.asarray(body, np.float32)
 
 
 def _spots(rng: np.random.Generator, cells: Cells, shape: tuple[int, int]) -> Floats:
@@ -203,7 +203,8 @@ def _spots(rng: np.random.Generator, cells: Cells, shape: tuple[int, int]) -> Fl
     weight = (rng.gamma(2.0, 0.5, len(cell)) * cells.brightness[cell]).astype(np.float32)
     np.add.at(image, (rows[on], columns[on]), weight[on])
     sigma = 1.3
-    return cv2.GaussianBlur(image, (0, 0), sigma) * np.float32(2 * np.pi * sigma**2)
+    blurred = cv2.GaussianBlur(image, (0, 0), sigma)
+    return np.asarray(blurred * np.float32(2 * np.pi * sigma**2), np.float32)
 
 
 def draw(

@@ -30,7 +30,7 @@ def make_camera(rng: np.random.Generator, size: int) -> Camera:
     """Return an sCMOS camera: every pixel has its own offset and gain; a few are hot."""
     offset = OFFSET + 1.2 * rng.standard_normal((size, size), dtype=np.float32)
     hot = rng.integers(0, size, (2, max(1, size * size // 60_000)))
-    offset[hot[0], hot[1]] += rng.gamma(2.0, 12.0, hot.shape[1]).astype(np.float32)
+    offset[hot[0], hot[1]] += np.asarray(rng.gamma(2.0, 12.0, hot.shape[1]), np.float32)
     gain = 1 + 0.008 * rng.standard_normal((size, size), dtype=np.float32)
     # Noise is cut from one large field at random places: as good for the eye and for statistics
     # over a site, and five times faster than drawing it for every image.
@@ -88,14 +88,17 @@ def record(
     rng: np.random.Generator, photons: Floats, light: Floats, camera: Camera, *, noise: bool
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
     """Return what the camera writes for one site: shot noise, read noise, its own pattern; uint16."""
-    signal = cv2.multiply(photons, light)
+    signal = np.asarray(cv2.multiply(photons, light), np.float32)
     if noise:
         dy, dx = rng.integers(0, 509, 2)
         field = camera.noise[dy : dy + signal.shape[0], dx : dx + signal.shape[1]]
-        spread = cv2.sqrt(cv2.add(signal, READ_NOISE**2))
-        signal = cv2.add(cv2.multiply(signal, camera.gain), cv2.multiply(spread, field))
-        signal = cv2.add(signal, camera.offset)
+        spread = np.sqrt(signal + np.float32(READ_NOISE**2))
+        signal *= camera.gain
+        spread *= field
+        signal += spread
+        signal += camera.offset
     else:
-        signal = cv2.add(signal, OFFSET)
+        signal += np.float32(OFFSET)
     # +0.5: the conversion below cuts off.
-    return np.clip(signal + np.float32(0.5), 0, 65535).astype(np.uint16)
+    signal += np.float32(0.5)
+    return np.clip(signal, 0, 65535, out=signal).astype(np.uint16)

@@ -74,14 +74,15 @@ def _planes(
     for c, stain in enumerate(scene.stains):
         sharp = optics.expose(anatomy, stain, scene.dose(well[1])) * np.float32(level)
         if cycle:
-            shift = np.float32([[1, 0, dx], [0, 1, dy]])
-            sharp = cv2.warpAffine(
+            shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+            shifted = cv2.warpAffine(
                 sharp,
                 shift,
                 sharp.shape[::-1],
                 borderMode=cv2.BORDER_CONSTANT,
                 borderValue=optics.BACKGROUND,
             )
+            sharp = np.asarray(shifted, np.float32)
         for z in range(scene.z):
             yield c, z, optics.focus(sharp, z - best)
 
