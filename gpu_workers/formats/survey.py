@@ -12,7 +12,7 @@ from gpu_workers.messages import Message, Problem
 
 Role = Literal["plane", "projection"]
 MAX_ROWS, MAX_COLUMNS = 32, 48
-_WELL = re.compile(r"([A-Za-z]{1,2})[-_]?(\d{1,2})")
+_WELL = re.compile(r"([A-Za-z]{1,2})[-_]?([0-9]{1,2})")
 PLATE_FORMATS: dict[int, tuple[int, int]] = {
     1: (1, 1), 6: (2, 3), 12: (3, 4), 24: (4, 6), 48: (6, 8), 96: (8, 12), 384: (16, 24), 1536: (32, 48),
 }  # fmt: skip
