@@ -185,6 +185,7 @@ def plate_metadata(
     columns = sorted({w.column for w in plate.wells})
     return {
         "plate": {
+            "version": VERSION,
             "name": plate.name,
             "field_count": max(field_count, 1),
             "rows": [{"name": row_name(r)} for r in rows],
@@ -207,7 +208,7 @@ def plate_metadata(
 
 def well_metadata(images: Sequence[tuple[str, int]]) -> Json:
     """Return the ``well`` attribute of a well's images (path, index of the acquisition)."""
-    return {"well": {"images": [{"path": p, "acquisition": a} for p, a in images]}}
+    return {"well": {"version": VERSION, "images": [{"path": p, "acquisition": a} for p, a in images]}}
 
 
 def label_metadata(*, source: str = "../../") -> Json:
