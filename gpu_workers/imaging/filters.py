@@ -41,8 +41,8 @@ def gaussian(image: NDArray[Any], sigma: float) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> float(gaussian(np.full((3, 3), 7, np.uint16), 2.0)[1, 1])
-    7.0
+    >>> gaussian(np.array([[0, 0, 8, 0, 0]], np.uint16), 0.5).round(2)
+    array([[0.  , 0.85, 6.29, 0.85, 0.  ]], dtype=float32)
     """
     if sigma < 0:
         raise UserError(f"sigma must not be negative, it is {sigma}", code="invalid_sigma")

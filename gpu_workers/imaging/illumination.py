@@ -95,7 +95,7 @@ class LogMoments:
 def _ordered(image: NDArray[Any]) -> NDArray[np.uint16]:
     """Return 16-bit codes that sort as the values do; for floats the upper half of their bits."""
     if image.dtype.kind in "ui":
-        return np.minimum(image, N_BINS - 1).astype(np.uint16)
+        return image.astype(np.uint16)
     bits = np.ascontiguousarray(image, np.float32).view(np.uint32)
     negative = bits >> 31 == 1
     return (np.where(negative, ~bits, bits | np.uint32(1 << 31)) >> 16).astype(np.uint16)
