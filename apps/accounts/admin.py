@@ -80,17 +80,21 @@ class ResearchGroupAdmin(admin.ModelAdmin[ResearchGroup]):
 
     def save_model(self, request: HttpRequest, obj: ResearchGroup, form: Any, change: bool) -> None:
         """Make a group through the service; quotas and policy are plain columns."""
-        if not change:
-            made = group_create(
-                name=obj.name,
-                actor=request.user,  # type: ignore[arg-type]
-                policy=obj.policy,
-                quota_bytes=obj.quota_bytes,
+        if change:
+            super().save_model(request, obj, form, change)
+            audit.record(
+                actor=request.user, action="group.change", obj=obj, changed=form.changed_data
             )
-            obj.id, obj.group = made.id, made.group
-            obj._state.adding = False  # noqa: SLF001
-        super().save_model(request, obj, form, True)
-        audit.record(actor=request.user, action="group.change", obj=obj, changed=form.changed_data)
+            return
+        made = group_create(
+            name=obj.name,
+            actor=request.user,  # type: ignore[arg-type]
+            policy=obj.policy,
+            quota_bytes=obj.quota_bytes,
+            quota_gpu_s=obj.quota_gpu_s,
+            quota_jobs=obj.quota_jobs,
+        )
+        obj.__dict__.update(made.__dict__)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: a group with experiments cannot go, and an empty one does no harm."""

@@ -58,14 +58,15 @@ def group_create(
     name: str,
     actor: User | None = None,
     policy: str = GroupPolicy.PRIVATE,
-    quota_bytes: int | None = None,
+    **quotas: int,
 ) -> ResearchGroup:
-    """Make a research group together with the Django group that carries its permissions."""
+    """Make a research group together with the Django group that carries its permissions.
+
+    `quotas` are ``quota_bytes``, ``quota_gpu_s`` and ``quota_jobs``; what is left out has its default.
+    """
     if ResearchGroup.objects.filter(name=name).exists():
         raise Conflict(f"there already is a group {name!r}", code="name_taken")
-    group = ResearchGroup(name=name, policy=policy)
-    if quota_bytes is not None:
-        group.quota_bytes = quota_bytes
+    group = ResearchGroup(name=name, policy=policy, **quotas)
     group.group = Group.objects.create(name=f"research-group {group.id}")
     group.save()
     audit.record(actor=actor, action="group.create", obj=group)

@@ -163,7 +163,7 @@ class Well(BaseModel):
     """A well at its place in the plate's mosaic (pixels of full resolution)."""
 
     plate = models.ForeignKey(Plate, on_delete=models.CASCADE, related_name="wells")
-    name = models.CharField(max_length=8)
+    name = models.CharField(max_length=16)
     row = models.PositiveIntegerField()
     column = models.PositiveIntegerField()
     y = models.IntegerField()
@@ -188,7 +188,7 @@ class Site(BaseModel):
 
     well = models.ForeignKey(Well, on_delete=models.CASCADE, related_name="sites")
     index = models.PositiveIntegerField()
-    name = models.CharField(max_length=60)
+    name = models.CharField(max_length=255)
     y = models.IntegerField()
     x = models.IntegerField()
     height = models.PositiveIntegerField()
@@ -226,11 +226,11 @@ class Channel(BaseModel):
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="channels")
     index = models.PositiveIntegerField()
-    name = models.CharField(max_length=120)
+    name = models.CharField(max_length=255)
     wavelength_nm = models.FloatField(null=True, blank=True)
     color = models.CharField(max_length=7)
     dtype = models.CharField(max_length=8)
-    layout_name = models.CharField(max_length=120, help_text="what the files call it")
+    layout_name = models.CharField(max_length=255, help_text="what the files call it")
     edited = models.BooleanField(default=False, help_text="a person has set name or colour")
 
     class Meta:
@@ -249,7 +249,7 @@ class ObjectType(BaseModel):  # type: ignore[django-manager-missing]
     experiment = models.ForeignKey(
         Experiment, on_delete=models.CASCADE, related_name="object_types"
     )
-    name = models.CharField(max_length=60)
+    name = models.CharField(max_length=120)
 
     class Meta:
         ordering = ["name", "id"]

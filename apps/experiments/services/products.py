@@ -6,6 +6,7 @@ again, changes nothing that is equal. What a newer layout lacks is flagged, neve
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ from apps.experiments.models import (
     Well,
 )
 from apps.experiments.selectors import experiment_root
-from gpu_workers.storage import paths
 from gpu_workers.storage.layout import ChannelLayout, Layout, PlateLayout
 
 BATCH = 2000
@@ -62,7 +62,9 @@ def products_apply(
 
 def _manifest(root: Path, path: str) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = paths.read_json(root / path)
+        # JSON of ours may hold NaN, which PostgreSQL does not take.
+        text = (root / path).read_bytes()
+        found: dict[str, Any] = json.loads(text, parse_constant=lambda _: None)
     except (OSError, ValueError) as error:
         raise Invalid(f"the manifest {path} cannot be read: {error}", code="bad_manifest") from None
     return found

@@ -7,6 +7,7 @@ import hashlib
 import threading
 import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -84,7 +85,7 @@ def test_any_cutting_gives_the_same_bytes(lab: Lab, cuts: list[int], retries: bo
     edges = [0, *sorted(set(cuts)), len(CONTENT)]
     name = f"cut-{SourceFile.objects.count()}.tif"
 
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         answer = put(lab, name, CONTENT[start:end], start, len(CONTENT))
         assert answer.status_code == 200
         if retries and end < len(CONTENT):
