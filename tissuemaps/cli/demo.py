@@ -80,7 +80,7 @@ class Journey:
         group = next(iter(self.client.every("groups/")))["id"]
         experiment = self.client.post(
             "experiments/",
-            {"name": EXPERIMENT, "description": f"from {source.folder.name}", "group": group},
+            {"name": self.free_name(), "description": f"from {source.folder.name}", "group": group},
         )["id"]
         base = f"experiments/{experiment}"
         plate = self.client.post(f"{base}/plates/", {"name": source.folder.name})["id"]
@@ -107,6 +107,14 @@ class Journey:
                 found = self.client.post(f"{files}/register/", {"path": str(source.folder)})
             say(f"  registered {found['files']} files, {found['bytes'] / 1e6:.1f} MB")
         return str(experiment)
+
+    def free_name(self) -> str:
+        """Return a name that no experiment has yet."""
+        taken = {e["name"] for e in self.client.every("experiments/")}
+        numbered = (f"{EXPERIMENT} {n}" for n in range(2, len(taken) + 3))
+        return (
+            EXPERIMENT if EXPERIMENT not in taken else next(n for n in numbered if n not in taken)
+        )
 
     def _stop_if_told(self, _fraction: float) -> None:
         if self.stopping.is_set():
@@ -225,7 +233,7 @@ def _make_account(platform: Platform, password: str) -> None:
 def _finished_before(client: Client) -> str | None:
     """Return an experiment of an earlier demo that came to its end, if there is one."""
     for experiment in client.every("experiments/"):
-        if experiment["name"] == EXPERIMENT:
+        if experiment["name"].startswith(EXPERIMENT):
             base = f"experiments/{experiment['id']}"
             if any(True for _ in client.every(f"{base}/object-sets/?current=true")):
                 return str(experiment["id"])

@@ -116,6 +116,7 @@ def _postgres(state: State, cluster: Path, folder: Path, options: tuple[str, ...
         user=_user(),
         stop_signal=signal.SIGINT,
         stop_s=30.0,
+        service=True,
         before=lambda: clear_stale_lock(cluster),
     )  # fmt: skip
 
@@ -186,6 +187,7 @@ def start_valkey(supervisor: Supervisor, *options: str) -> None:
                   "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no", *options),
             env=_plain_environment(),
             user=_user(),
+            service=True,
         )
     )  # fmt: skip
     supervisor.wait("valkey", lambda: _pings(f"unix://{socket}"))

@@ -59,7 +59,8 @@ def end_with_parent(number: int, nice: int = 0) -> Callable[[], None]:
 class Command:
     """How one child is started, told to stop and made ready to start again.
 
-    `before` runs before each start; a child that runs `once` is not started again.
+    `before` runs before each start; a child that runs `once` is not started again; a `service` is
+    stopped after those that use it.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Command:
     stop_s: float = 10.0
     before: Callable[[], None] | None = None
     once: bool = False
+    service: bool = False
     nice: int = 0
 
 
@@ -227,8 +229,14 @@ class Supervisor:
         self._remember()
 
     def stop(self, *names: str) -> None:
-        """Stop the named children, or all: those started last first, each with its own signal."""
+        """Stop the named children, or all: first those that use the services, then the services."""
         chosen = [c for n, c in reversed(self.children.items()) if not names or n in names]
+        self._end([c for c in chosen if not c.command.service])
+        self._end([c for c in chosen if c.command.service])
+        self._remember()
+
+    def _end(self, chosen: list[Child]) -> None:
+        """Stop children together, each with its own signal and its own patience."""
         for child in chosen:
             if child.process.poll() is None:
                 child.process.send_signal(child.command.stop_signal)
@@ -240,7 +248,6 @@ class Supervisor:
             kill_group(child.process.pid)
             child.process.wait()
             del self.children[child.command.name]
-        self._remember()
 
 
 def kill_group(leader: int) -> None:
