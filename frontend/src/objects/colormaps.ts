@@ -48,12 +48,13 @@ export function colorOf(value: number, low: number, high: number, map: string): 
   return [ramp[at] as number, ramp[at + 1] as number, ramp[at + 2] as number];
 }
 
-/** Return a colour map as a CSS gradient from left to right. */
-export function cssGradient(name: string): string {
+/** Return a colour map as a CSS gradient that runs from one part of the width (0 … 1) to another. */
+export function cssGradient(name: string, from = 0, to = 1): string {
   const ramp = colorRamp(name);
   const stops = Array.from({ length: 17 }, (_, i) => {
     const at = Math.round((i / 16) * 255) * 4;
-    return `rgb(${ramp[at]} ${ramp[at + 1]} ${ramp[at + 2]})`;
+    const place = ((from + ((to - from) * i) / 16) * 100).toFixed(2);
+    return `rgb(${ramp[at]} ${ramp[at + 1]} ${ramp[at + 2]}) ${place}%`;
   });
   return `linear-gradient(to right, ${stops.join(", ")})`;
 }

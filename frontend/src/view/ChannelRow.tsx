@@ -143,7 +143,7 @@ function ChannelSettings({ channel, described, change, step }: SettingsProps) {
           Auto
         </Button>
       </div>
-      <Text size="xs" c="dimmed" mt={8}>
+      <Text className={classes.dim} mt={8}>
         Gamma {formatNumber(channel.gamma, 3)}
       </Text>
       <Slider
@@ -158,7 +158,7 @@ function ChannelSettings({ channel, described, change, step }: SettingsProps) {
         color="gray"
         thumbLabel={`Gamma of ${name}`}
       />
-      <Text size="xs" c="dimmed" mt={8}>
+      <Text className={classes.dim} mt={8}>
         Opacity {Math.round(channel.opacity * 100)} %
       </Text>
       <Slider

@@ -27,11 +27,7 @@ export function HeatMapPanel() {
   useShowWhenDone(asked, () => setAsked(null));
   const features = type ? featuresOf(sets, type).map((f) => f.name) : [];
   if (!types.length) {
-    return (
-      <Text size="xs" c="dimmed">
-        There are no objects to colour yet.
-      </Text>
-    );
+    return <Text className={classes.dim}>There are no objects to colour yet.</Text>;
   }
   return (
     <div>

@@ -147,7 +147,7 @@ function Toolbar({ canvas }: { canvas: React.RefObject<HTMLCanvasElement | null>
       </ActionIcon>
       <ActionIcon
         variant="default"
-        aria-label="One to one"
+        aria-label="1:1, one image pixel per screen pixel"
         title="One image pixel per screen pixel (1)"
         onClick={() => zoomToPixels(view)}
       >

@@ -16,7 +16,7 @@ export function ObjectPanel() {
         </h2>
       </div>
       {!sets.length && (
-        <Text size="sm" c="dimmed">
+        <Text className={classes.dim}>
           No objects yet: the workflow's step “jterator” finds and measures them.
         </Text>
       )}

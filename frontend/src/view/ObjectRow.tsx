@@ -146,11 +146,12 @@ function Legend({ object, measure, change }: PartProps & { measure: Measure | nu
   const min = Math.min(measure.min, object.low);
   const max = Math.max(measure.max, object.high);
   const step = stepOf(min, max, false);
+  const part = (value: number) => (value - min) / Math.max(max - min, 1e-12);
   return (
     <div>
       <div
         className={classes.gradient}
-        style={{ background: cssGradient(object.map) }}
+        style={{ background: cssGradient(object.map, part(object.low), part(object.high)) }}
         role="img"
         aria-label={`Colours from ${formatNumber(object.low)} to ${formatNumber(object.high)} ${measure.unit}`}
       />
@@ -169,10 +170,8 @@ function Legend({ object, measure, change }: PartProps & { measure: Measure | nu
         thumbFromLabel={`First colour of ${object.type}`}
         thumbToLabel={`Last colour of ${object.type}`}
       />
-      <div className={classes.dim} style={{ display: "flex", justifyContent: "space-between", marginTop: 4 }}>
-        <span>{formatNumber(object.low)}</span>
-        <span>{loading ? "loading…" : measure.unit}</span>
-        <span>{formatNumber(object.high)}</span>
+      <div className={classes.dim}>
+        {formatNumber(object.low)}–{formatNumber(object.high)} {measure.unit} {loading && "loading…"}
       </div>
       {error && (
         <Alert color="red" p={6} mt={4}>
@@ -219,7 +218,7 @@ function Appearance({ object, change }: PartProps) {
         onChange={(map) => map && change({ map })}
         allowDeselect={false}
       />
-      <Text size="xs" c="dimmed" mt={8}>
+      <Text className={classes.dim} mt={8}>
         Fill {Math.round(object.fill * 100)} %
       </Text>
       <Slider
@@ -234,7 +233,7 @@ function Appearance({ object, change }: PartProps) {
         color="gray"
         thumbLabel={`Fill opacity of ${type}`}
       />
-      <Text size="xs" c="dimmed" mt={8}>
+      <Text className={classes.dim} mt={8}>
         Outline {object.outline} px
       </Text>
       <Slider

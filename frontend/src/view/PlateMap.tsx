@@ -75,7 +75,7 @@ export function PlateMap() {
             <span>{formatNumber(range[0])}</span>
             <span>{formatNumber(range[1])}</span>
           </div>
-          <Text size="xs" c="dimmed" style={{ overflowWrap: "anywhere" }}>
+          <Text className={classes.dim} style={{ overflowWrap: "anywhere" }}>
             mean per well of {measure.label} {measure.unit && `(${measure.unit})`}
           </Text>
         </>

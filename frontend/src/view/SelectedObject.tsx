@@ -58,7 +58,7 @@ function Details({ set, index }: { set: ObjectSet; index: number }) {
   };
   return (
     <>
-      <Text size="xs" c="dimmed">
+      <Text className={classes.dim}>
         well {data.well}, site {data.site}, x {Math.round(data.x)} y {Math.round(data.y)} px
         {data.is_border ? ", cut by the edge of its site" : ""}
       </Text>
