@@ -35,7 +35,7 @@ class ObjectSerializer(serializers.Serializer[Any]):
     site = serializers.IntegerField()
     t = serializers.IntegerField()
     z = serializers.IntegerField()
-    label = serializers.IntegerField()
+    label = serializers.IntegerField()  # type: ignore[assignment]
     y = serializers.FloatField(help_text="centroid, px of the plate")
     x = serializers.FloatField()
     box = serializers.ListField(child=serializers.IntegerField(), help_text="y0, x0, y1, x1")

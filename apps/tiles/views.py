@@ -46,7 +46,7 @@ class TileSessionView(Endpoint):
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request, experiment_id: UUID) -> Response:
         """Set the cookies with which a browser fetches this experiment's tiles for ten minutes."""
-        session = services.tile_session_create(user=request.user, experiment_id=experiment_id)
+        session = services.tile_session_create(user=self.user, experiment_id=experiment_id)
         response = Response(status=status.HTTP_204_NO_CONTENT)
         for name, place in session.cookies:
             response.set_cookie(
@@ -74,7 +74,7 @@ class FeatureColumnView(BytesEndpoint):
         """Return little-endian values; the first is that of the object with index `first`."""
         asked = self.query(serializers.ColumnQuerySerializer)
         column = columns.feature_column(
-            user=request.user,
+            user=self.user,
             experiment_id=experiment_id,
             object_set_id=object_set_id,
             name=feature,
@@ -99,7 +99,7 @@ class ObjectView(Endpoint):
     ) -> Response:
         """Return where an object is and all its measurements."""
         found = columns.object_get(
-            user=request.user, experiment_id=experiment_id, object_set_id=object_set_id, index=index
+            user=self.user, experiment_id=experiment_id, object_set_id=object_set_id, index=index
         )
         return Response(serializers.ObjectSerializer(found).data)
 
@@ -122,7 +122,7 @@ class RenderView(BytesEndpoint):
             height=asked.pop("height", None), width=asked.pop("width", None), **asked
         )
         data = rendering.mosaic_render(
-            user=request.user,
+            user=self.user,
             experiment_id=experiment_id,
             mosaic_id=mosaic_id,
             region=region,
@@ -145,7 +145,7 @@ class PixelsView(Endpoint):
         """Return each channel's value at a pixel, in the original's units."""
         asked = self.query(serializers.PlaceQuerySerializer)
         found = rendering.mosaic_pixels(
-            user=request.user, experiment_id=experiment_id, mosaic_id=mosaic_id, **asked
+            user=self.user, experiment_id=experiment_id, mosaic_id=mosaic_id, **asked
         )
         return Response(serializers.PixelsSerializer({**asked, "channels": found}).data)
 

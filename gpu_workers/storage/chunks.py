@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -24,6 +24,7 @@ from gpu_workers.errors import FileError
 
 _ABSENT = 2**64 - 1
 _ENTRY = struct.Struct("<QQ")
+_scratch = local()
 _SIZES = struct.Struct("<I4xI")  # of Blosc's header: decoded and encoded bytes
 # Without these flags (not Linux) `read_cached` always answers "would block".
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
@@ -265,14 +266,18 @@ class ShardReader:
 
 def _pread_nowait(descriptor: int, length: int, offset: int) -> bytes:
     assert _NOWAIT is not None
-    buffer = bytearray(length)
+    buffer: bytearray = getattr(_scratch, "buffer", bytearray())
+    if len(buffer) < length:
+        # Kept for the next chunk: fresh pages would cost as much as the reading.
+        buffer = _scratch.buffer = bytearray(2 * length)
+    view = memoryview(buffer)[:length]
     try:
-        count = os.preadv(descriptor, [buffer], offset, _NOWAIT)
+        count = os.preadv(descriptor, [view], offset, _NOWAIT)
     except OSError as error:
         raise WouldBlock from error
     if count < length:
         raise WouldBlock
-    return bytes(buffer)
+    return bytes(view)
 
 
 def _fetch(

@@ -64,8 +64,8 @@ class TileApplication:
             raise
         except Exception:
             logger.exception("could not serve %s", path)
-            refusal = Refusal(500, "internal_error", "internal error")
-            await refusal.response().send(send, head=head)
+            failure = Refusal(500, "internal_error", "internal error")
+            await failure.response().send(send, head=head)
 
     async def _serve(
         self, path: str, query: bytes, headers: dict[bytes, bytes], send: Send, *, head: bool

@@ -84,7 +84,8 @@ def window_parse(channel: ServedChannel, low: str | None, high: str | None) -> W
 @lru_cache(64)
 def _table(low: float, high: float) -> NDArray[np.uint8]:
     values = (np.arange(65536) - low) * (255 / (high - low))
-    return np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+    table: NDArray[np.uint8] = np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+    return table
 
 
 def grey_jpeg(pixels: NDArray[Any], window: Window) -> bytes:
@@ -172,10 +173,8 @@ def _scaled(pixels: NDArray[Any], height: int, width: int) -> NDArray[np.float32
 
     shrinks = height <= pixels.shape[0] and width <= pixels.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST
-    scaled: NDArray[np.float32] = cv2.resize(
-        pixels.astype(np.float32), (width, height), interpolation=method
-    )
-    return scaled
+    scaled = cv2.resize(pixels.astype(np.float32), (width, height), interpolation=method)
+    return np.asarray(scaled, np.float32)
 
 
 def _blended(
