@@ -26,8 +26,9 @@ from gpu_workers.formats.survey import (
 from gpu_workers.messages import Problem
 
 _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+# The well is in capitals: else site s10 would be taken for well S10.
 _FILE = re.compile(
-    rf"(?P<plate>.*)_(?P<well>[A-Z]{{1,2}}\d{{2}})(?:_s(?P<site>\d{{1,4}}?))?(?:_w(?P<wave>\d{{1,2}}?))?"
+    rf"(?P<plate>.*)_(?P<well>(?-i:[A-Z]{{1,2}}[0-9]{{2}}))(?:_s(?P<site>\d{{1,4}}?))?(?:_w(?P<wave>\d{{1,2}}?))?"
     rf"(?P<thumb>_thumb)?(?:{_GUID})?\.tiff?",
     re.IGNORECASE,
 )

@@ -78,6 +78,13 @@ class TestImageXpress:
 
         assert (plane.well, plane.site, plane.z) == ("E08", "1", 1)
 
+    def test_site_and_channel_of_two_digits(self, tmp_path: Path) -> None:
+        name = "TimePoint_1/p_A01_s10_w12.TIF"
+
+        (plane,) = ImageXpressReader().survey(listing(tmp_path, name)).planes
+
+        assert plane[1:4] == ("A01", "10", "w12")
+
     def test_files_beside_z_folders_are_projections(self, tmp_path: Path) -> None:
         names = [
             "T/p_A01_s1.tif",
@@ -219,6 +226,7 @@ class TestPattern:
             ("r02c03f04p05-ch06sk07fk1fl1.tiff", ("B03", "4", "6", 5, 7)),
             ("AS_09047_050428030001_O01f02d3.TIF", ("O01", "2", "3", 0, 0)),
             ("plate_H12_s3_w2.tif", ("H12", "3", "2", 0, 0)),
+            ("plate_H12_s13_w2.tif", ("H12", "13", "2", 0, 0)),
             ("Channel2-07-A-07.tif", ("A07", "1", "Channel2", 0, 0)),
             ("B2_t3_site4_z5_ch6.png", ("B02", "4", "6", 5, 3)),
             ("exp 1/C05-f2-DAPI.tif", ("C05", "2", "DAPI", 0, 0)),
