@@ -112,7 +112,8 @@ class _Announcer(threading.Thread):
         try:
             with broker.client().pipeline(transaction=False) as pipe:
                 pipe.set(broker.worker_key(self._worker), self._text, ex=ANNOUNCE_TTL_S)
-                pipe.zadd(broker.WORKERS, {self._worker: time.time()}).execute()
+                pipe.zadd(broker.WORKERS, {self._worker: time.time()})
+                pipe.execute()
             broker.wake_control()
         except redis.RedisError as error:
             logger.warning("the worker could not announce itself: %s", error)
@@ -156,9 +157,9 @@ def run_worker(queues: list[str], slots: int = 1, stop: threading.Event | None =
     own.emit_after("process_boot")
     # One dramatiq worker per queue: a slot of `interactive` is never taken by another queue's job.
     workers = []
-    for queue, number in per_queue.items():
-        worker = Worker(own, queues={queue}, worker_threads=number, worker_timeout=1000)
-        worker.queue_prefetch = number
+    for queue, places in per_queue.items():
+        worker = Worker(own, queues={queue}, worker_threads=places, worker_timeout=1000)
+        worker.queue_prefetch = places
         worker.start()
         workers.append(worker)
     announcer = _Announcer(name, per_queue, stopping)

@@ -120,7 +120,7 @@ class WakingConsumer(Consumer):
         try:
             getattr(self._broker, f"do_{command}")(self._queue, message.options["redis_message_id"])
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise ConnectionClosed(error) from None
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
         finally:
             self._held.discard(message.message_id)
             self._room.set()
@@ -136,7 +136,7 @@ class WakingConsumer(Consumer):
         try:
             return self._next()
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise ConnectionClosed(error) from None
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
 
     def _next(self) -> MessageProxy | None:
         if not self._fetched:
@@ -159,7 +159,9 @@ class QueueBroker(RedisBroker):
 
     def __init__(self, url: str):
         middleware = [TimeLimit(time_limit=14 * DAY_MS), Retries(max_retries=0)]
-        super().__init__(url=url, middleware=middleware, heartbeat_timeout=HEARTBEAT_MS)
+        super().__init__(  # type: ignore[no-untyped-call]
+            url=url, middleware=middleware, heartbeat_timeout=HEARTBEAT_MS
+        )
         self.blocking = redis.Redis.from_url(url)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 1000) -> Consumer:
@@ -169,8 +171,10 @@ class QueueBroker(RedisBroker):
     def wake(self, queue: str) -> None:
         """Wake one idle consumer of a queue; tokens nobody needs are dropped."""
         with self.client.pipeline(transaction=False) as pipe:
-            pipe.rpush(wake_key(queue), 1).ltrim(wake_key(queue), -50, -1)
-            pipe.expire(wake_key(queue), 60).execute()
+            pipe.rpush(wake_key(queue), 1)
+            pipe.ltrim(wake_key(queue), -50, -1)
+            pipe.expire(wake_key(queue), 60)
+            pipe.execute()
 
 
 @cache
@@ -183,7 +187,7 @@ def actor(
     *, queue: str, time_limit_s: int, max_retries: int
 ) -> Callable[[Callable[..., None]], Any]:
     """Declare a dramatiq actor; queue, time limit and retries must be said, never assumed."""
-    return dramatiq.actor(  # type: ignore[call-overload,no-any-return]
+    return dramatiq.actor(
         broker=queue_broker(),
         queue_name=queue,
         time_limit=time_limit_s * 1000,

@@ -21,8 +21,7 @@ LOG_BYTES = 256 * 1024
 
 def group_limits() -> dict[UUID | None, int]:
     """Return how many jobs of each group with a quota may be under way at once."""
-    rows = ResearchGroup.objects.filter(quota_jobs__isnull=False).values_list("id", "quota_jobs")
-    return {group: limit for group, limit in rows if limit is not None}
+    return dict(ResearchGroup.objects.values_list("id", "quota_jobs"))
 
 
 def jobs_of(*, parents: Iterable[UUID]) -> QuerySet[Job]:

@@ -66,7 +66,7 @@ class DescriptionView(Endpoint):
     @extend_schema(responses=serializers.DescriptionSerializer)
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """Return the saved description, or the defaults of the experiment's workflow type."""
-        found = selectors.description_get(user=request.user, experiment_id=experiment_id)
+        found = selectors.description_get(user=self.user, experiment_id=experiment_id)
         return Response(found.model_dump(mode="json"))
 
     @extend_schema(
@@ -75,7 +75,7 @@ class DescriptionView(Endpoint):
     def put(self, request: Request, experiment_id: UUID) -> Response:
         """Check and keep a description; an error names stage, step and argument."""
         saved = services.description_save(
-            user=request.user, experiment_id=experiment_id, body=request.data
+            user=self.user, experiment_id=experiment_id, body=request.data
         )
         return Response(saved.model_dump(mode="json"))
 
@@ -86,7 +86,7 @@ class WorkflowListView(Endpoint):
     @lists(serializers.WorkflowSerializer)
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List the workflows, newest first."""
-        found = selectors.workflows_list(user=request.user, experiment_id=experiment_id)
+        found = selectors.workflows_list(user=self.user, experiment_id=experiment_id)
         return self.page(request, found, serializers.WorkflowSerializer)
 
     @extend_schema(
@@ -97,7 +97,7 @@ class WorkflowListView(Endpoint):
     def post(self, request: Request, experiment_id: UUID) -> Response:
         """Submit the workflow, or only some of its stages."""
         workflow = services.workflow_submit(
-            user=request.user,
+            user=self.user,
             experiment_id=experiment_id,
             idempotency_key=request.headers.get("Idempotency-Key", ""),
             **self.valid(serializers.SubmissionSerializer),
@@ -112,7 +112,7 @@ class WorkflowView(Endpoint):
     def get(self, request: Request, experiment_id: UUID, workflow_id: UUID) -> Response:
         """Return a workflow with its stages and steps, counts of jobs and problems."""
         found = selectors.workflow_detail(
-            user=request.user, experiment_id=experiment_id, workflow_id=workflow_id
+            user=self.user, experiment_id=experiment_id, workflow_id=workflow_id
         )
         return Response(found)
 
@@ -124,7 +124,7 @@ class WorkflowKillView(Endpoint):
     def post(self, request: Request, experiment_id: UUID, workflow_id: UUID) -> Response:
         """Kill a workflow with all its jobs."""
         workflow = services.workflow_kill(
-            user=request.user, experiment_id=experiment_id, workflow_id=workflow_id
+            user=self.user, experiment_id=experiment_id, workflow_id=workflow_id
         )
         return Response(workflow_describe(workflow), status=status.HTTP_202_ACCEPTED)
 
@@ -139,7 +139,7 @@ class WorkflowResubmitView(Endpoint):
     def post(self, request: Request, experiment_id: UUID, workflow_id: UUID) -> Response:
         """Submit again, from a stage or only what failed; what has not changed is reused."""
         workflow = services.workflow_resubmit(
-            user=request.user,
+            user=self.user,
             experiment_id=experiment_id,
             workflow_id=workflow_id,
             **self.valid(serializers.ResubmissionSerializer),
@@ -154,7 +154,7 @@ class JobListView(Endpoint):
     def get(self, request: Request, experiment_id: UUID, workflow_id: UUID) -> Response:
         """List the jobs of a workflow, newest first."""
         found = selectors.jobs_list(
-            user=request.user,
+            user=self.user,
             experiment_id=experiment_id,
             workflow_id=workflow_id,
             **self.query(serializers.JobFilterSerializer),
@@ -168,7 +168,7 @@ class JobView(Endpoint):
     @extend_schema(responses=serializers.JobSerializer)
     def get(self, request: Request, experiment_id: UUID, job_id: UUID) -> Response:
         """Return one job of the experiment."""
-        job = selectors.job_get(user=request.user, experiment_id=experiment_id, job_id=job_id)
+        job = selectors.job_get(user=self.user, experiment_id=experiment_id, job_id=job_id)
         return Response(serializers.JobSerializer(job).data)
 
 
@@ -180,7 +180,7 @@ class JobLogView(Endpoint):
         """Return the log of the job's newest attempt from a byte on, at most 256 KiB."""
         after = self.query(serializers.AfterSerializer)["after"]
         log = selectors.job_log(
-            user=request.user, experiment_id=experiment_id, job_id=job_id, after=after
+            user=self.user, experiment_id=experiment_id, job_id=job_id, after=after
         )
         return Response(log)
 
@@ -195,7 +195,7 @@ class EventListView(Endpoint):
         """Return at most 1000 events after a number, oldest first; kept for a week."""
         after = self.query(serializers.AfterSerializer)["after"]
         events, newest = selectors.event_list(
-            user=request.user, experiment_id=experiment_id, after=after
+            user=self.user, experiment_id=experiment_id, after=after
         )
         more = events and events[-1].sequence < newest
         following = f"{request.path}?after={events[-1].sequence}" if more else None

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import redis
 
@@ -102,6 +102,6 @@ def finish(
 def progress(job: str, fraction: float, message: str) -> None:
     """Note how far a job is; forgotten an hour after the last word."""
     with broker.client().pipeline(transaction=False) as pipe:
-        values = cast("dict[Any, Any]", {"fraction": fraction, "message": message})
-        pipe.hset(broker.progress_key(job), mapping=values)
-        pipe.expire(broker.progress_key(job), 3600).execute()
+        pipe.hset(broker.progress_key(job), mapping={"fraction": fraction, "message": message})
+        pipe.expire(broker.progress_key(job), 3600)
+        pipe.execute()

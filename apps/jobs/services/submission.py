@@ -141,9 +141,10 @@ def jobs_kill(*, parent: UUID | None = None, job_ids: Iterable[UUID] | None = No
     Handlers are not called: who kills knows. Killing twice does nothing the second time.
     """
     found = Job.objects.filter(state__in=ALIVE)
-    found = (
-        found.filter(id__in=list(job_ids)) if job_ids is not None else found.filter(parent=parent)
-    )
+    if job_ids is not None:
+        found = found.filter(id__in=list(job_ids))
+    else:
+        found = found.filter(parent__in=[parent] if parent is not None else [])
     scopes_lock(found.values_list("scope", flat=True).distinct())
     jobs = list(found.select_for_update().order_by("id").defer("batch"))
     moves, now = Moves(), timezone.now()

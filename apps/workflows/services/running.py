@@ -264,8 +264,8 @@ def jobs_ended(ended: list[Ended]) -> None:
         by_step[job.parent].append((job, result))
     owners = dict(StepRun.objects.filter(id__in=by_step).values_list("id", "workflow_id"))
     by_workflow: dict[UUID, list[UUID]] = defaultdict(list)
-    for step, workflow in owners.items():
-        by_workflow[workflow].append(step)
+    for step_id, workflow_id in owners.items():
+        by_workflow[workflow_id].append(step_id)
     locked = Workflow.objects.select_for_update(of=("self",)).filter(id__in=by_workflow)
     for workflow in locked.select_related("experiment").order_by("id"):
         run = Run(workflow)
