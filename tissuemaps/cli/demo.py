@@ -243,13 +243,20 @@ def _finished_before(client: Client) -> str | None:
 def _simulate(folder: Path) -> None:
     """Write the demo's plate: 24 wells × 4 sites × 3 channels of 1024², 10 % overlap."""
     from tissuemaps.cli.simulate import simulate_plate
-    from tissuemaps.cli.simulate.truth import truth_path
 
     shutil.rmtree(folder, ignore_errors=True)
-    simulate_plate(
-        folder, rows=4, columns=6, sites=(2, 2), size=1024, channels=3, overlap=0.1, seed=7
+    truth = simulate_plate(
+        folder,
+        vendor="imagexpress",
+        rows=4,
+        columns=6,
+        sites=(2, 2),
+        size=1024,
+        channels=3,
+        overlap=0.1,
+        seed=7,
     )
-    truth_path(folder).with_suffix(".json").unlink(missing_ok=True)
+    say(f"  the plate holds {truth.total} nuclei")
 
 
 def _source(arguments: argparse.Namespace) -> tuple[Source, bool]:
