@@ -3,9 +3,11 @@
 import { Alert, Button, Group, Loader, SegmentedControl, Select, Text, UnstyledButton } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
+import { sendJson } from "../api/client";
+import { keys } from "../api/queries";
 import { useMap, useView } from "./context";
 import { featuresOf, typesOf } from "./firstView";
-import { experimentUrl, postJson, type ToolResult } from "./requests";
+import { experimentUrl, type ToolResult } from "./requests";
 import classes from "./view.module.css";
 
 const TOOL = "heatmap";
@@ -82,14 +84,14 @@ function useSend(asked: (id: string) => void) {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: ({ object_type, feature, per }: Request) =>
-      postJson<ToolResult>(`${experimentUrl(experiment)}/tool-requests/`, {
+      sendJson<ToolResult>("POST", `${experimentUrl(experiment)}/tool-requests/`, {
         tool: TOOL,
         object_type,
         arguments: { feature, per },
       }),
     onSuccess: (result) => {
       asked(result.id);
-      return queries.invalidateQueries({ queryKey: ["experiments", experiment, "tool-results"] });
+      return queries.invalidateQueries({ queryKey: keys.part(experiment, "tool-results") });
     },
   });
 }

@@ -1,12 +1,14 @@
 /** The object types of the map. */
 
 import { Text } from "@mantine/core";
+import { outdatedTypes } from "./buildScene";
 import { useMap, useView } from "./context";
 import { ObjectRow } from "./ObjectRow";
 import classes from "./view.module.css";
 
 export function ObjectPanel() {
-  const { sets } = useMap();
+  const { mosaics, sets } = useMap();
+  const outdated = outdatedTypes(mosaics, sets);
   const objects = useView((state) => state.objects);
   return (
     <section className={classes.section} aria-labelledby="objects-heading">
@@ -18,6 +20,11 @@ export function ObjectPanel() {
       {!sets.length && (
         <Text className={classes.dim}>
           No objects yet: the workflow's step “jterator” finds and measures them.
+        </Text>
+      )}
+      {outdated.length > 0 && (
+        <Text className={classes.dim} role="status">
+          {outdated.join(", ")}: found before the plate was laid out anew, so not shown. Run “jterator” again.
         </Text>
       )}
       {objects.map((object) => (

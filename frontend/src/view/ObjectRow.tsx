@@ -46,7 +46,7 @@ export function measureOf(
     const { low, high } = rangeOf(feature);
     return {
       label: feature.name,
-      unit: feature.unit,
+      unit: feature.unit ?? "",
       low,
       high,
       min: feature.min ?? low,

@@ -1,12 +1,12 @@
 /** The tools that work on the map. */
 
 import { Accordion } from "@mantine/core";
-import { useTools } from "./queries";
+import { useRegistry } from "../api/queries";
 import { TOOL_PANELS } from "./toolPanels";
 import classes from "./view.module.css";
 
 export function ToolPanels() {
-  const { data: tools = [] } = useTools();
+  const { data: tools = [] } = useRegistry("tools");
   const shown = tools.filter((tool) => tool.name in TOOL_PANELS);
   if (!shown.length) return null;
   return (

@@ -15,10 +15,10 @@ const UNKNOWN_DIAMETER = 16;
 
 /** Return the typical diameter of objects in pixels, from their area where that is measured. */
 export function typicalDiameter(features: readonly FeatureSummary[], pixelSize: number | null): number {
-  const area = features.find((f) => /(^|_)area($|_)/i.test(f.name) && f.low !== null && f.high !== null);
-  if (!area) return UNKNOWN_DIAMETER;
-  const middle = ((area.low as number) + (area.high as number)) / 2;
-  const micrometres = /um|µm|μm/.test(area.unit);
+  const area = features.find((f) => /(^|_)area($|_)/i.test(f.name));
+  if (area?.low == null || area.high == null) return UNKNOWN_DIAMETER;
+  const middle = (area.low + area.high) / 2;
+  const micrometres = /um|µm|μm/.test(area.unit ?? "");
   const pixels = micrometres && pixelSize ? middle / pixelSize ** 2 : middle;
   return pixels > 0 ? 2 * Math.sqrt(pixels / Math.PI) : UNKNOWN_DIAMETER;
 }
@@ -66,8 +66,13 @@ function objectSource(set: ObjectSet, mosaic: Mosaic): ObjectSource {
 
 /** Return whether objects were found on the same layout as the mosaic: else they would lie beside their cells. */
 export function matches(set: ObjectSet, mosaic: Mosaic): boolean {
-  const [a, b] = [set.levels[0], mosaic.levels[0]];
-  return a?.height === b?.height && a?.width === b?.width;
+  return set.layout_key === mosaic.layout_key;
+}
+
+/** Return the types that are left out somewhere because their plate was laid out anew since. */
+export function outdatedTypes(mosaics: readonly Mosaic[], sets: readonly ObjectSet[]): string[] {
+  const outdated = sets.filter((set) => mosaics.some((m) => m.plate.id === set.plate.id && !matches(set, m)));
+  return [...new Set(outdated.map((set) => set.object_type.name))];
 }
 
 /** Return the scene of an experiment; object sets that fit no mosaic are left out. */

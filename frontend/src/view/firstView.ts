@@ -56,8 +56,9 @@ export function featuresOf(sets: readonly ObjectSet[], type: string): FeatureSum
 }
 
 function merged(a: FeatureSummary, b: FeatureSummary): FeatureSummary {
-  const pick = (choose: (x: number, y: number) => number, x: number | null, y: number | null) =>
-    x === null ? y : y === null ? x : choose(x, y);
+  type Bound = number | null | undefined;
+  const pick = (choose: (x: number, y: number) => number, x: Bound, y: Bound) =>
+    x == null ? y : y == null ? x : choose(x, y);
   return {
     ...a,
     min: pick(Math.min, a.min, b.min),
