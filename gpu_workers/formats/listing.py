@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from gpu_workers.errors import FileError
 from gpu_workers.messages import Problem
@@ -14,6 +17,17 @@ MAX_DEPTH = 12
 MAX_METADATA_BYTES = 256 * 2**20
 IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".png"})
 _SHOWN = 100
+_REFUSED = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.ENXIO,
+        errno.ENAMETOOLONG,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +103,8 @@ class Listing:
                 f"{entry.path} has {entry.size} bytes, too many for a metadata file",
                 code="file_too_large", files=(entry.path,),
             )  # fmt: skip
-        try:
-            return (self.folder / entry.path).read_bytes()
-        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-            raise FileError(
-                f"{entry.path} cannot be read: {error.strerror}", files=(entry.path,)
-            ) from error
+        with open_below(self.folder, entry.path) as stream:
+            return stream.read(MAX_METADATA_BYTES)
 
 
 def safe_name(path: str) -> bool:
@@ -107,6 +117,43 @@ def shown(name: str) -> str:
     """Return a name as it may stand in a message: control characters escaped, length bounded."""
     text = name if name.isprintable() else ascii(name)[1:-1]
     return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def open_below(folder: Path, file: str) -> BinaryIO:
+    """Return an open file that really lies below a folder.
+
+    Whoever may write a registered folder could put a link to somebody else's files where an image
+    was when the folder was listed: what was opened is checked, not what was listed.
+
+    Raises
+    ------
+    FileError
+        It isn't there (`file_missing`), may not be read, isn't a regular file, or lies elsewhere.
+    """
+    name = shown(file)
+    try:
+        handle = os.open(folder / file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise FileError(f"{name} is not there", code="file_missing", files=(name,)) from error
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        raise FileError(f"{name} cannot be read: {error.strerror}", files=(name,)) from error
+    stream = os.fdopen(handle, "rb")
+    regular = stat.S_ISREG(os.fstat(handle).st_mode)
+    if not regular or not _real_path(handle, folder / file).startswith(
+        f"{os.path.realpath(folder)}{os.sep}"
+    ):
+        stream.close()
+        raise FileError(f"{name} is not a file of the folder", code="link", files=(name,))
+    return stream
+
+
+def _real_path(handle: int, path: Path) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115
+    except OSError:
+        return os.path.realpath(path)
 
 
 def aggregate(

@@ -10,14 +10,14 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from xml.etree.ElementTree import ParseError
 
 import numpy as np
 import numpy.typing as npt
 
 from gpu_workers.errors import FileError
-from gpu_workers.formats.listing import shown
+from gpu_workers.formats.listing import open_below, shown
 
 MAX_PLANE_PIXELS: Final = 2**28
 MAX_PAGES: Final = 100_000
@@ -75,14 +75,13 @@ def read_header(folder: Path, file: str) -> Header:
         damaged or shorter than its header says (`truncated_file`), claims an absurd size
         (`too_large`), or has a pixel type that isn't kept (`unsupported_type`).
     """
-    start = _opening(folder, file)
-    if start.startswith(_PNG):
-        return _checked(_png_header(start, file), file)
-    if start[:4] in _TIFF:
-        return _checked(_tiff_header(folder / file, file), file)
-    raise FileError(
-        f"{shown(file)} is neither a TIFF nor a PNG file", code="not_an_image", files=(shown(file),)
-    )
+    with open_below(folder, file) as stream:
+        start = _start(stream)
+        if start.startswith(_PNG):
+            return _checked(_png_header(start, file), file)
+        if start[:4] in _TIFF:
+            return _checked(_tiff_header(stream, file), file)
+    raise _no_image(file)
 
 
 def read_plane(folder: Path, file: str, page: int = 0, sample: int = 0) -> npt.NDArray[Any]:
@@ -100,35 +99,29 @@ def read_plane(folder: Path, file: str, page: int = 0, sample: int = 0) -> npt.N
     FileError
         As for `read_header`; also where the pixels can't be decoded.
     """
-    start = _opening(folder, file)
-    if start.startswith(_PNG):
-        _checked(_png_header(start, file), file)
-        image = _decode_png(folder / file, file)
-    elif start[:4] in _TIFF:
-        image = _decode_tiff(folder / file, file, page)
-    else:
-        raise FileError(
-            f"{shown(file)} is neither a TIFF nor a PNG file",
-            code="not_an_image",
-            files=(shown(file),),
-        )
+    with open_below(folder, file) as stream:
+        start = _start(stream)
+        if start.startswith(_PNG):
+            _checked(_png_header(start, file), file)
+            image = _decode_png(stream, file)
+        elif start[:4] in _TIFF:
+            image = _decode_tiff(stream, file, page)
+        else:
+            raise _no_image(file)
     if image.ndim == 3:
         image = np.ascontiguousarray(image[..., sample])
     return image.astype(image.dtype.newbyteorder("="), copy=False)
 
 
-def _opening(folder: Path, file: str) -> bytes:
-    try:
-        with (folder / file).open("rb") as stream:
-            return stream.read(33)
-    except FileNotFoundError as error:
-        raise FileError(
-            f"{shown(file)} is not there", code="file_missing", files=(shown(file),)
-        ) from error
-    except (PermissionError, IsADirectoryError) as error:
-        raise FileError(
-            f"{shown(file)} cannot be read: {error.strerror}", files=(shown(file),)
-        ) from error
+def _start(stream: BinaryIO) -> bytes:
+    start = stream.read(33)
+    stream.seek(0)
+    return start
+
+
+def _no_image(file: str) -> FileError:
+    name = shown(file)
+    return FileError(f"{name} is neither a TIFF nor a PNG file", code="not_an_image", files=(name,))
 
 
 def _damaged(file: str, error: object, code: str = "truncated_file") -> FileError:
@@ -166,21 +159,21 @@ def _png_header(start: bytes, file: str) -> Header:
     return Header(height, width, dtype if kind != 3 else "palette", samples=samples)
 
 
-def _decode_png(path: Path, file: str) -> npt.NDArray[Any]:
+def _decode_png(stream: BinaryIO, file: str) -> npt.NDArray[Any]:
     import imagecodecs
 
     try:
-        image: npt.NDArray[Any] = imagecodecs.png_decode(path.read_bytes())
+        image: npt.NDArray[Any] = imagecodecs.png_decode(stream.read())
     except _DAMAGE as error:
         raise _damaged(file, error) from error
     return image
 
 
-def _tiff_header(path: Path, file: str) -> Header:
+def _tiff_header(stream: BinaryIO, file: str) -> Header:
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with tifffile.TiffFile(stream, name=file) as tiff:
             page = tiff.pages.first
             n_pages = len(tiff.pages)
             _fits(tiff, page, file)
@@ -215,11 +208,11 @@ def _fits(tiff: Any, page: Any, file: str) -> None:
         raise _damaged(file, f"it holds {sum(page.databytecounts)} of {claimed} bytes of pixels")
 
 
-def _decode_tiff(path: Path, file: str, number: int) -> npt.NDArray[Any]:
+def _decode_tiff(stream: BinaryIO, file: str, number: int) -> npt.NDArray[Any]:
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with tifffile.TiffFile(stream, name=file) as tiff:
             if number >= len(tiff.pages):
                 raise FileError(
                     f"{shown(file)} has {len(tiff.pages)} page(s), not {number + 1}",

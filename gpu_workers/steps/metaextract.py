@@ -116,9 +116,10 @@ class MetaExtract(Step[MetaExtractArguments]):
         number, first, count = int(batch["acquisition"]), int(batch["first"]), int(batch["count"])
         folder = context.root / paths.metadata_folder(context.key) / str(number)
         source = acquisition_folder(context.root, context.experiment.acquisitions[number])
-        files = tables.read_table(folder / "files.parquet", ["path"])["path"].to_pylist()
+        names = tables.read_table(folder / "files.parquet", ["path"])["path"]
+        files = names.slice(first, count).to_pylist()
         rows: list[Json] = []
-        for done, file in enumerate(files[first : first + count]):
+        for done, file in enumerate(files):
             if done % 100 == 0:
                 context.progress(done / count, f"{done} of {count} files")
             rows.append(_header_row(source, file))

@@ -58,6 +58,7 @@ def build(
     planes = _of_one_kind(
         planes, {str(s.acquisition.plate): s.acquisition.plate_name for s in ordered}, problems
     )
+    planes = _of_imaged_sites(planes, problems)
     if planes.empty:
         raise FileError("no image is left after checking", code="no_images")
     _report_missing(planes, channels, problems)
@@ -167,6 +168,20 @@ def _of_one_kind(planes: Any, names: dict[str, str], problems: list[Problem]) ->
         sorted(planes.loc[other, "file"].unique()), "error",
     )  # fmt: skip
     return planes[~other]
+
+
+def _of_imaged_sites(planes: Any, problems: list[Problem]) -> Any:
+    """Return the planes without the vendor's projections of sites that have no plane left."""
+    place = ["plate", "well", "site"]
+    imaged = planes.loc[planes["role"] == "plane", place].drop_duplicates()
+    kept = planes[planes.set_index(place).index.isin(imaged.set_index(place).index)]
+    alone = sorted(set(planes["file"]) - set(kept["file"]))
+    problems += aggregate(
+        "left_out",
+        "{n} projections are of sites without any plane; these sites are left out",
+        alone,
+    )
+    return kept
 
 
 def _report_missing(planes: Any, channels: Sequence[ChannelFacts], problems: list[Problem]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from gpu_workers.formats import inspect
+from gpu_workers.formats import inspect, read_plane
 from gpu_workers.runner.execute import StepFailed
 from tests.integration.conversion.source import (
     Converted,
@@ -261,6 +261,28 @@ def test_names_with_newlines_and_links(folder: Path, tmp_path: Path) -> None:
     assert result.files("odd_name") == {"plate_C01_s1\\n_w1.tif"}
     assert result.files("link") == {"plate_D01_s1_w1.tif"}
     assert [w.name for w in result.layout.plates[0].wells] == list(WELLS)
+
+
+def test_a_file_that_becomes_a_link_after_the_layout(folder: Path, tmp_path: Path) -> None:
+    half = _convert(folder, until="metaconfig")
+    secret = write_images(tmp_path / "outside", ["secret.tif"]) / "secret.tif"
+    (folder / VICTIM).unlink()
+    (folder / VICTIM).symlink_to(secret)
+
+    from gpu_workers.runner.execute import run_step
+
+    product, _ = run_step(half.root, "imextract", experiment("uploads/images"), {}, half.inputs)
+
+    _only_the_victim_is_missing(Converted(half.root, half.inputs | product.products, [], {}))
+
+
+def test_a_folder_that_becomes_a_link(tmp_path: Path) -> None:
+    secret = write_images(tmp_path / "outside", ["x.tif"])
+    folder = write_images(tmp_path / "images", ["y.tif"])
+    (folder / "sub").symlink_to(secret)
+
+    with pytest.raises(ValueError, match="not a file of the folder"):
+        read_plane(folder, "sub/x.tif")
 
 
 def _mlf(folder: Path, names: list[str]) -> Path:
