@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -127,6 +128,24 @@ def test_the_front_ends_lock_file_carries_no_addresses() -> None:
 
     assert '"resolved"' not in path.read_text()
     assert "omit-lockfile-registry-resolved=true" in (ROOT / "frontend" / ".npmrc").read_text()
+
+
+def test_the_front_ends_lock_file_is_whole() -> None:
+    """`npm ci` refuses a lock file that lacks a package for a system other than the one it was made on."""
+    path = ROOT / "frontend" / "package-lock.json"
+    if not path.is_file():
+        pytest.skip("the front end is not there")
+    packages = json.loads(path.read_text())["packages"]
+
+    missing = [
+        f"{name}: {wanted}"
+        for name, package in packages.items()
+        for wanted in package.get("optionalDependencies", {})
+        if f"node_modules/{wanted}" not in packages
+        and f"{name}/node_modules/{wanted}" not in packages
+    ]
+
+    assert not missing
 
 
 def test_every_locked_set_holds_the_smaller_one() -> None:

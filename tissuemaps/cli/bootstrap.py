@@ -162,11 +162,14 @@ def _index_settings() -> dict[str, str]:
 
 
 def _installed() -> dict[str, str]:
+    """Return what the last set-up wrote down; of one that was cut off or done by hand, what shows."""
     try:
         stamp = json.loads(STAMP.read_text())
     except (OSError, ValueError):
-        return {}
-    return stamp if isinstance(stamp, dict) else {}
+        stamp = None
+    if isinstance(stamp, dict):
+        return stamp
+    return {"set": "test"} if (VENV / "bin" / "pytest").is_file() else {}
 
 
 def _wanted(name: str, version: str) -> dict[str, str]:
