@@ -6,7 +6,7 @@ from apps.tools.models import ToolResult
 
 
 @admin.register(ToolResult)
-class ToolResultAdmin(admin.ModelAdmin):
+class ToolResultAdmin(admin.ModelAdmin[ToolResult]):
     """Read-only list of tool results."""
 
     list_display = (

@@ -1,18 +1,20 @@
 """What goes in and out of the tools' endpoints."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from apps.tools.models import ResultState, ToolResult
 
 
-class NamedSerializer(serializers.Serializer):
+class NamedSerializer(serializers.Serializer[Any]):
     """An id and a name."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
 
 
-class ToolSerializer(serializers.Serializer):
+class ToolSerializer(serializers.Serializer[Any]):
     """One tool and the JSON Schema of its arguments."""
 
     name = serializers.CharField()
@@ -22,7 +24,7 @@ class ToolSerializer(serializers.Serializer):
     schema = serializers.JSONField()
 
 
-class ToolRequestSerializer(serializers.Serializer):
+class ToolRequestSerializer(serializers.Serializer[Any]):
     """A request to a tool."""
 
     tool = serializers.CharField(max_length=50)
@@ -31,7 +33,7 @@ class ToolRequestSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=100, default="", allow_blank=True)
 
 
-class ToolResultSerializer(serializers.ModelSerializer):
+class ToolResultSerializer(serializers.ModelSerializer[ToolResult]):
     """A result and what it means."""
 
     object_type = NamedSerializer(read_only=True)
@@ -62,13 +64,13 @@ class ToolResultSerializer(serializers.ModelSerializer):
         return f"/api/v1/experiments/{result.experiment_id}/tool-results/{result.id}/values/"
 
 
-class RenameSerializer(serializers.Serializer):
+class RenameSerializer(serializers.Serializer[Any]):
     """A new name."""
 
     name = serializers.CharField(max_length=100)
 
 
-class ValuesQuerySerializer(serializers.Serializer):
+class ValuesQuerySerializer(serializers.Serializer[Any]):
     """Which values, and how."""
 
     plate = serializers.UUIDField()

@@ -37,7 +37,7 @@ class ToolRequestView(Endpoint):
     def post(self, request: Request, experiment_id: UUID) -> Response:
         """Submit a request; the answer is the result that will be filled."""
         data = self.valid(ToolRequestSerializer)
-        result = services.tool_request(user=request.user, experiment_id=experiment_id, **data)
+        result = services.tool_request(user=self.user, experiment_id=experiment_id, **data)
         return Response(ToolResultSerializer(result).data, status=status.HTTP_202_ACCEPTED)
 
 
@@ -47,7 +47,7 @@ class ToolResultListView(Endpoint):
     @lists(ToolResultSerializer)
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List results, newest first, in pages."""
-        results = selectors.tool_results_list(user=request.user, experiment_id=experiment_id)
+        results = selectors.tool_results_list(user=self.user, experiment_id=experiment_id)
         return self.page(request, results, ToolResultSerializer)
 
 
@@ -58,7 +58,7 @@ class ToolResultView(Endpoint):
     def get(self, request: Request, experiment_id: UUID, result_id: UUID) -> Response:
         """Return a result: its state and, when it is done, what it shows."""
         result = selectors.tool_result_get(
-            user=request.user, experiment_id=experiment_id, result_id=result_id
+            user=self.user, experiment_id=experiment_id, result_id=result_id
         )
         return Response(ToolResultSerializer(result).data)
 
@@ -67,7 +67,7 @@ class ToolResultView(Endpoint):
         """Rename a result."""
         data = self.valid(RenameSerializer)
         result = services.tool_result_rename(
-            user=request.user, experiment_id=experiment_id, result_id=result_id, **data
+            user=self.user, experiment_id=experiment_id, result_id=result_id, **data
         )
         return Response(ToolResultSerializer(result).data)
 
@@ -75,7 +75,7 @@ class ToolResultView(Endpoint):
     def delete(self, request: Request, experiment_id: UUID, result_id: UUID) -> Response:
         """Delete a result."""
         services.tool_result_delete(
-            user=request.user, experiment_id=experiment_id, result_id=result_id
+            user=self.user, experiment_id=experiment_id, result_id=result_id
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -91,7 +91,7 @@ class ToolResultValuesView(Endpoint):
         """Return the values of one plate, little-endian, value i for the object of index i + 1."""
         data = self.query(ValuesQuerySerializer)
         raw, low, high, count = selectors.tool_result_values(
-            user=request.user,
+            user=self.user,
             experiment_id=experiment_id,
             result_id=result_id,
             plate_id=data["plate"],
