@@ -8,10 +8,12 @@ border is farthest from it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+Numbers = NDArray[Any]  # of int64 or float64
 
 
 class Field(Protocol):
@@ -36,9 +38,7 @@ def overlap(a: Field, b: Field) -> tuple[int, int, int, int] | None:
     return (y0, x0, y1, x1) if y0 < y1 and x0 < x1 else None
 
 
-def _border_distances(
-    site: Field, y: NDArray[np.generic], x: NDArray[np.generic]
-) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+def _border_distances(site: Field, y: Numbers, x: Numbers) -> tuple[Numbers, Numbers]:
     """Return the smaller and the larger of the distances to the site's borders along y and x."""
     down = np.minimum(y - site.y, site.y + site.height - 1 - y)
     along = np.minimum(x - site.x, site.x + site.width - 1 - x)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -206,16 +207,23 @@ def _intact(index: bytes) -> bool:
     return bool(google_crc32c.value(index[:-4]) == int.from_bytes(index[-4:], "little"))
 
 
+def affordable_files() -> int:
+    """Return how many files a reader may keep open without starving the rest of the process."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(max(soft // 4, 64), 1024)
+
+
 class ShardReader:
     """Reads stored chunks verbatim; for any number of threads.
 
     Parameters
     ----------
     maxsize
-        Files kept open; a shard's index (1 kB for 64 chunks) stays in memory as long.
+        Files kept open, by default a quarter of what the process may open; a shard's index (1 kB for 64 chunks) stays in memory as long.
     """
 
-    def __init__(self, maxsize: int = 512):
+    def __init__(self, maxsize: int | None = None):
+        maxsize = maxsize or affordable_files()
         self._arrays: Recent[str, StoredArray] = Recent(8 * maxsize)
         self._shards: Recent[str, _Shard] = Recent(maxsize)
 

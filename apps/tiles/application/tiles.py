@@ -26,7 +26,7 @@ PLANE = re.compile(rb"(?:t=(\d{1,6}))?&?(?:z=(\d{1,6}))?")
 MAX_OBJECTS = 2000
 TILE = 512
 
-reader = ShardReader(1024)
+reader = ShardReader()
 
 
 async def answer(

@@ -23,7 +23,7 @@ MAX_SIZE = 2048
 MAX_CHANNELS = 16
 JPEG_QUALITY = 85
 
-reader = ShardReader(256)
+reader = ShardReader(64)
 
 
 @dataclass(frozen=True, slots=True)
