@@ -32,6 +32,7 @@ RENEW_S = 3.0
 CLAIM_TTL_S = 8 * 24 * 3600
 HEARTBEAT_MS = 60_000
 DAY_MS = 24 * 3600 * 1000
+TOKENS = 50
 
 
 def lease_key(job: UUID | str, attempt: int) -> str:
@@ -172,7 +173,7 @@ class QueueBroker(RedisBroker):
         """Wake one idle consumer of a queue; tokens nobody needs are dropped."""
         with self.client.pipeline(transaction=False) as pipe:
             pipe.rpush(wake_key(queue), 1)
-            pipe.ltrim(wake_key(queue), -50, -1)
+            pipe.ltrim(wake_key(queue), -TOKENS, -1)
             pipe.expire(wake_key(queue), 60)
             pipe.execute()
 
@@ -200,19 +201,31 @@ def actor_name(queue: str) -> str:
     return f"run_{queue}"
 
 
-def send(queue: str, message_id: str, payload: dict[str, Any]) -> None:
-    """Put one attempt on a queue under an id that the sender has already written down."""
+def send(queue: str, messages: dict[str, dict[str, Any]]) -> None:
+    """Put attempts on a queue in one go, under ids that the sender has already written down.
+
+    Writes the keys that dramatiq's own enqueue writes: a hash of messages and a list of ids.
+    """
+    if not messages:
+        return
     broker = queue_broker()
-    message: dramatiq.Message[None] = dramatiq.Message(
-        queue_name=queue,
-        actor_name=actor_name(queue),
-        args=(),
-        kwargs=payload,
-        options={"redis_message_id": message_id},
-        message_id=message_id,
-    )
-    broker.do_enqueue(queue, message_id, message.encode())
-    broker.wake(queue)
+    name = f"{broker.namespace}:{queue}"
+    with broker.client.pipeline(transaction=True) as pipe:
+        for message_id, payload in messages.items():
+            message: dramatiq.Message[None] = dramatiq.Message(
+                queue_name=queue,
+                actor_name=actor_name(queue),
+                args=(),
+                kwargs=payload,
+                options={"redis_message_id": message_id},
+                message_id=message_id,
+            )
+            pipe.hset(f"{name}.msgs", message_id, message.encode())
+        pipe.rpush(name, *messages)
+        pipe.rpush(wake_key(queue), *[1] * min(len(messages), TOKENS))
+        pipe.ltrim(wake_key(queue), -TOKENS, -1)
+        pipe.expire(wake_key(queue), 60)
+        pipe.execute()
 
 
 def wake_control() -> None:

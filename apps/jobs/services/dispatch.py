@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, F
 from django.utils import timezone
 
 from apps.jobs import graph
@@ -52,7 +52,6 @@ class _Parcel:
     job: UUID
     scope: UUID
     attempt: int
-    queue: str
     message: str
     secret: str
     spec: dict[str, Any]
@@ -110,8 +109,7 @@ class Dispatcher:
             parcels = _address(jobs)
         now = time.monotonic()
         self._served.update(dict.fromkeys(picks, now))
-        for parcel in parcels:
-            _send(parcel)
+        _send(queue, parcels)
         return len(parcels)
 
 
@@ -142,28 +140,27 @@ def _address(jobs: list[Job]) -> list[_Parcel]:
             **job.template.body, "job": str(job.id), "attempt": job.attempts_made,
             "round": job.round, "index": job.index, "batch": job.batch,
         }  # fmt: skip
-        parcels.append(
-            _Parcel(job.id, job.scope, job.attempts_made, job.queue, message, secret, spec)
-        )
-    Job.objects.bulk_update(jobs, ["state", "queued_at", "updated_at", "attempts_made"])
+        parcels.append(_Parcel(job.id, job.scope, job.attempts_made, message, secret, spec))
+    Job.objects.filter(id__in=[job.id for job in jobs]).update(
+        state=JobState.QUEUED, queued_at=now, updated_at=now, attempts_made=F("attempts_made") + 1
+    )
     Attempt.objects.bulk_create(attempts)
     moves.apply()
     return parcels
 
 
-def _send(parcel: _Parcel) -> None:
-    """Write the spec, then the message; if this dies between, the lease check sends it again."""
-    folder = paths.attempt_folder(parcel.job, parcel.attempt)
-    root = paths.experiment_root(Path(settings.TISSUEMAPS_DATA), parcel.scope)
-    paths.write_json(root / folder / "spec.json", parcel.spec)
-    broker.send(
-        parcel.queue,
-        parcel.message,
-        {
+def _send(queue: str, parcels: list[_Parcel]) -> None:
+    """Write the specs, then the messages; what is lost between, the lease check sends again."""
+    messages: dict[str, dict[str, Any]] = {}
+    for parcel in parcels:
+        folder = paths.attempt_folder(parcel.job, parcel.attempt)
+        root = paths.experiment_root(Path(settings.TISSUEMAPS_DATA), parcel.scope)
+        paths.write_json(root / folder / "spec.json", parcel.spec)
+        messages[parcel.message] = {
             "experiment": str(parcel.scope),
             "job": str(parcel.job),
             "attempt": parcel.attempt,
             "spec_path": f"{folder}/spec.json",
             "secret": parcel.secret,
-        },
-    )
+        }
+    broker.send(queue, messages)

@@ -24,6 +24,7 @@ from apps.jobs.models import Attempt, AttemptState, Job, JobState
 from apps.jobs.services import handlers
 from apps.jobs.services.events import scopes_lock
 from apps.jobs.services.queue import Report, reports_forget, reports_read
+from apps.jobs.services.rows import rows_update
 from apps.jobs.services.settle import (
     ATTEMPT_FIELDS,
     JOB_FIELDS,
@@ -69,8 +70,8 @@ class _Batch:
         self.touched[job.id], self.changed[attempt.id] = job, attempt
 
     def save(self) -> None:
-        Job.objects.bulk_update(self.touched.values(), JOB_FIELDS, batch_size=BATCH)
-        Attempt.objects.bulk_update(self.changed.values(), ATTEMPT_FIELDS, batch_size=BATCH)
+        rows_update(self.touched.values(), JOB_FIELDS)
+        rows_update(self.changed.values(), ATTEMPT_FIELDS)
         self.moves.apply()
         handlers.started(self.started)
         handlers.ended(self.ended)
