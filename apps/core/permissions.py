@@ -47,6 +47,9 @@ class Level(StrEnum):
         return order[order.index(self) :]
 
 
+LEVELS = [(level.value, level.value) for level in Level]
+
+
 def _by_user(model: Any) -> Any:
     return get_user_obj_perms_model(model)
 

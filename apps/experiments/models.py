@@ -106,6 +106,7 @@ class Acquisition(BaseModel):
     microscope = models.CharField(
         max_length=60, blank=True, help_text="reader; empty: the experiment's, or detect"
     )
+    size = models.BigIntegerField(default=0, help_text="bytes of all its files, as announced")
     pattern = models.TextField(
         blank=True, help_text="regular expression for file names; empty: the reader's own"
     )
@@ -135,7 +136,8 @@ class SourceFile(BaseModel):
     """A file of an acquisition; `name` is its relative POSIX path, `received` the upload's offset."""
 
     acquisition = models.ForeignKey(Acquisition, on_delete=models.CASCADE, related_name="files")
-    name = models.CharField(max_length=1024)
+    # In code-point order the index also finds everything below a folder.
+    name = models.CharField(max_length=1024, db_collation="C")
     size = models.BigIntegerField()
     received = models.BigIntegerField(default=0)
     checksum = models.CharField(
@@ -147,6 +149,13 @@ class SourceFile(BaseModel):
 
     class Meta:
         ordering = ["name", "id"]
+        indexes = [
+            models.Index(
+                fields=["acquisition"],
+                condition=Q(status="uploading"),
+                name="source_file_on_its_way",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(fields=["acquisition", "name"], name="source_file_name_once"),
             models.CheckConstraint(

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import (
+    BigIntegerField,
     Case,
     CharField,
     Count,
@@ -235,7 +236,7 @@ def plate_get(
 def acquisitions_list(
     *, user: User, experiment_id: UUID, plate: UUID | None = None
 ) -> QuerySet[Acquisition]:
-    """Return the acquisitions a user sees with `n_files`, `n_bytes` and `n_received`."""
+    """Return the acquisitions a user sees with `n_files` and `n_received`."""
     seen = reach(user=user, experiment_id=experiment_id)
     rows = Acquisition.objects.filter(plate__experiment_id=experiment_id)
     rows = rows.filter(plate=plate) if plate else rows
@@ -244,8 +245,7 @@ def acquisitions_list(
         .select_related("plate")
         .annotate(
             n_files=Count("files"),
-            n_bytes=Coalesce(Sum("files__size"), Value(0), output_field=IntegerField()),
-            n_received=Coalesce(Sum("files__received"), Value(0), output_field=IntegerField()),
+            n_received=Coalesce(Sum("files__received"), Value(0), output_field=BigIntegerField()),
         )
     )
 
@@ -460,11 +460,10 @@ def layout_current(*, experiment_id: UUID) -> LayoutVersion | None:
 
 def group_bytes(*, group_id: UUID) -> int:
     """Return the bytes a group's uploads (as announced) and products take."""
-    alive = {"deleted_at__isnull": True, "group_id": group_id}
-    files = SourceFile.objects.filter(
-        acquisition__source=AcquisitionSource.UPLOADS,
-        acquisition__plate__experiment__in=Experiment.objects.filter(**alive),
+    experiments = Experiment.objects.filter(deleted_at__isnull=True, group_id=group_id)
+    uploads = Acquisition.objects.filter(
+        source=AcquisitionSource.UPLOADS, plate__experiment__in=experiments
     )
-    made = Product.objects.filter(experiment__in=Experiment.objects.filter(**alive))
-    uploaded = files.aggregate(n=Sum("size"))["n"] or 0
-    return int(uploaded) + int(made.aggregate(n=Sum("size"))["n"] or 0)
+    made = Product.objects.filter(experiment__in=experiments)
+    total = sum(rows.aggregate(n=Sum("size"))["n"] or 0 for rows in (uploads, made))
+    return int(total)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.core.permissions import Level
+from apps.core.permissions import LEVELS
 from apps.experiments.models import (
     Acquisition,
     AcquisitionMode,
@@ -28,14 +28,14 @@ PLATE_FORMATS = (1, 6, 12, 24, 48, 96, 384, 1536)
 Out = serializers.ModelSerializer
 
 
-class NamedSerializer(serializers.Serializer[Any]):
+class ReferenceSerializer(serializers.Serializer[Any]):
     """Something by id and name."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
 
 
-class CountsSerializer(serializers.Serializer[Any]):
+class ExperimentCountsSerializer(serializers.Serializer[Any]):
     """How much an experiment holds of what the reader may see."""
 
     plates = serializers.IntegerField(source="n_plates")
@@ -47,9 +47,9 @@ class CountsSerializer(serializers.Serializer[Any]):
 class ExperimentSerializer(Out[Experiment]):
     """An experiment."""
 
-    group = NamedSerializer()
-    role = serializers.ChoiceField([each.value for each in Level])
-    status = CountsSerializer(source="*")
+    group = ReferenceSerializer()
+    role = serializers.ChoiceField(LEVELS)
+    status = ExperimentCountsSerializer(source="*")
 
     class Meta:
         model = Experiment
@@ -92,9 +92,9 @@ class AccessSerializer(serializers.Serializer[Any]):
     subject = serializers.UUIDField()
     kind = serializers.ChoiceField(["user", "group"])
     name = serializers.CharField()
-    level = serializers.ChoiceField([each.value for each in Level])
-    plate = NamedSerializer(allow_null=True)
-    object_type = NamedSerializer(allow_null=True)
+    level = serializers.ChoiceField(LEVELS)
+    plate = ReferenceSerializer(allow_null=True)
+    object_type = ReferenceSerializer(allow_null=True)
 
 
 class NewAccessSerializer(serializers.Serializer[Any]):
@@ -102,7 +102,7 @@ class NewAccessSerializer(serializers.Serializer[Any]):
 
     user = serializers.CharField(max_length=150, required=False, source="subject_user")
     group = serializers.CharField(max_length=150, required=False, source="subject_group")
-    level = serializers.ChoiceField([each.value for each in Level])
+    level = serializers.ChoiceField(LEVELS)
     plate = serializers.UUIDField(required=False)
     object_type = serializers.UUIDField(required=False)
 
@@ -134,9 +134,9 @@ class PlateChangeSerializer(serializers.Serializer[Any]):
 class AcquisitionSerializer(Out[Acquisition]):
     """An acquisition and how much of its files is there."""
 
-    plate = NamedSerializer()
+    plate = ReferenceSerializer()
     files = serializers.IntegerField(source="n_files", default=0)
-    bytes = serializers.IntegerField(source="n_bytes", default=0)
+    bytes = serializers.IntegerField(source="size")
     received = serializers.IntegerField(source="n_received", default=0)
 
     class Meta:
@@ -331,7 +331,7 @@ class MosaicChannelSerializer(serializers.Serializer[Any]):
 class MosaicSerializer(Out[Mosaic]):
     """A mosaic: what the map needs to show a plate. Pass the experiment's channels as context."""
 
-    plate = NamedSerializer()
+    plate = ReferenceSerializer()
     origin = serializers.SerializerMethodField()
     pixel_size_um = serializers.FloatField(source="info.pixel_size_um", allow_null=True)
     n_tpoints = serializers.IntegerField(source="info.n_tpoints")
@@ -431,8 +431,8 @@ class ObjectTypeSerializer(Out[ObjectType]):
 class ObjectSetSerializer(Out[ObjectSet]):
     """The objects of one type on one plate."""
 
-    object_type = NamedSerializer()
-    plate = NamedSerializer()
+    object_type = ReferenceSerializer()
+    plate = ReferenceSerializer()
     shape = serializers.ListField(source="info.shape", child=serializers.IntegerField())
     levels = LevelSerializer(source="info.levels", many=True)
     tile = serializers.IntegerField(source="info.tile")

@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from apps.core import audit
@@ -17,6 +18,7 @@ from apps.core.models import AuditEntry
 from apps.experiments.models import Acquisition, Experiment, FileStatus, SourceFile
 from apps.experiments.selectors import experiment_root
 from apps.experiments.services.uploads import PARTS
+from apps.jobs.models import Job, Scope, SpecTemplate, Tally
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,16 @@ def _experiments(before: timedelta, dry_run: bool) -> int:
             experiment = Experiment.objects.get(id=experiment_id)
             audit.record(actor=None, action="experiment.collect", obj=experiment)
             experiment.delete()
+            _forget_jobs(experiment_id)
     return len(ids)
+
+
+def _forget_jobs(experiment_id: UUID) -> None:
+    """Delete the ledger's rows of an experiment: they name it without a foreign key."""
+    Job.objects.filter(scope=experiment_id).delete()
+    SpecTemplate.objects.filter(scope=experiment_id).delete()
+    Tally.objects.filter(scope=experiment_id).delete()
+    Scope.objects.filter(id=experiment_id).delete()
 
 
 def _folders(experiment_id: UUID) -> list[Path]:
@@ -83,17 +94,24 @@ def _orphan_uploads(before: timedelta, dry_run: bool) -> int:
     return count
 
 
+@transaction.atomic
+def _drop(files: QuerySet[SourceFile]) -> None:
+    """Delete rows of files and take their announced sizes off their acquisitions."""
+    rows = list(files.select_for_update().values_list("id", "acquisition_id", "size"))
+    for _, acquisition_id, size in rows:
+        Acquisition.objects.filter(id=acquisition_id).update(size=F("size") - size)
+    SourceFile.objects.filter(id__in=[row[0] for row in rows]).delete()
+
+
 def _stale_parts(before: timedelta, dry_run: bool) -> int:
     """Delete uploads that nobody has gone on with, and pieces without a row."""
     old = timezone.now() - before
     stale = SourceFile.objects.filter(status=FileStatus.UPLOADING, updated_at__lt=old)
     count = stale.count()
     if not dry_run:
-        stale.delete()
-    known = {
-        str(i)
-        for i in SourceFile.objects.values_list("id", flat=True).filter(status=FileStatus.UPLOADING)
-    }
+        _drop(stale)
+    going = SourceFile.objects.filter(status=FileStatus.UPLOADING)
+    known = {str(i) for i in going.values_list("id", flat=True)}
     for experiment_id in Experiment.objects.values_list("id", flat=True):
         parts = experiment_root(experiment_id) / PARTS
         for part in parts.iterdir() if parts.is_dir() else []:

@@ -162,9 +162,10 @@ def folder_register(
     locked.source = AcquisitionSource.REGISTERED
     locked.folder = str(folder)
     locked.status = AcquisitionStatus.COMPLETE
-    locked.save(update_fields=["source", "folder", "status", "updated_at"])
+    locked.size = sum(size for _, size in found)
+    locked.save(update_fields=["source", "folder", "status", "size", "updated_at"])
     audit.record(actor=user, action="acquisition.register", obj=locked, folder=str(folder))
     event_publish(
         scope=experiment_id, kind="files.changed", payload={"acquisition": str(acquisition_id)}
     )
-    return len(found), sum(size for _, size in found)
+    return len(found), locked.size

@@ -180,7 +180,9 @@ def _claim(acquisition: Acquisition, name: str, piece: Piece) -> UUID:
     _check_paths(acquisition, name)
     _check_room(acquisition, piece.total, name)
     row = SourceFile.objects.create(acquisition=acquisition, name=name, size=piece.total)
-    Acquisition.objects.filter(id=acquisition.id).update(status=AcquisitionStatus.UPLOADING)
+    Acquisition.objects.filter(id=acquisition.id).update(
+        status=AcquisitionStatus.UPLOADING, size=F("size") + piece.total
+    )
     return row.id
 
 
@@ -355,6 +357,7 @@ def file_delete(*, user: User, experiment_id: UUID, acquisition_id: UUID, name: 
         actor=user, action="file.delete", obj=row, experiment=str(experiment_id), size=row.size
     )
     row.delete()
+    Acquisition.objects.filter(id=acquisition_id).update(size=F("size") - row.size)
     _settle(acquisition_id)
 
     def unlink() -> None:

@@ -341,3 +341,37 @@ def test_two_clients_that_send_the_same_piece_make_one_file(lab: Lab) -> None:
 
     assert sorted(codes) == [200, 409, 409, 409]
     assert stored(lab, "a.tif").read_bytes() == CONTENT
+
+
+def test_the_acquisitions_size_follows_its_files(lab: Lab) -> None:
+    put(lab, "a.tif", CONTENT)
+    put(lab, "b.tif", CONTENT[:10], 0, 500)
+    after_two = Acquisition.objects.get(id=lab.acquisition.id).size
+
+    lab.client.delete(f"{lab.files}b.tif/")
+
+    assert after_two == len(CONTENT) + 500
+    assert Acquisition.objects.get(id=lab.acquisition.id).size == len(CONTENT)
+
+
+def test_a_new_file_costs_the_same_beside_many(
+    lab: Lab, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    SourceFile.objects.bulk_create(
+        SourceFile(acquisition=lab.acquisition, name=f"x/{n:06d}.tif", size=1, received=1)
+        for n in range(20000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE experiments_sourcefile")
+        cursor.execute(
+            "EXPLAIN SELECT 1 FROM experiments_sourcefile"
+            " WHERE acquisition_id = %s AND name::text LIKE 'x/000001.tif/%%'",
+            [lab.acquisition.id],
+        )
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+
+    with django_assert_max_num_queries(40):
+        assert put(lab, "x/new.tif", CONTENT).status_code == 200
+
+    assert "Index" in plan
+    assert "x/000001.tif/" in plan.split("Index Cond")[1].splitlines()[0]
