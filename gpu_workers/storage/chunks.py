@@ -219,7 +219,8 @@ class ShardReader:
     Parameters
     ----------
     maxsize
-        Files kept open, by default a quarter of what the process may open; a shard's index (1 kB for 64 chunks) stays in memory as long.
+        Files kept open, by default a quarter of what the process may open; a shard's index (1 kB for
+        64 chunks) stays in memory as long.
     """
 
     def __init__(self, maxsize: int | None = None):

@@ -23,6 +23,8 @@ TILE = 512
 CLEVEL = 3
 # A job's top shard with all shards below it, of one plane, holds at most this many bytes of pixels.
 SUBTREE_BYTES = 160 * 1024**2
+# Later rounds only read back what is stored, so they may take more, and fewer barriers are needed.
+LATER = 16
 
 Array = NDArray[np.unsignedinteger]
 Place = tuple[int, int, int]  # t, c, z
@@ -55,13 +57,14 @@ def plan_rounds(
     rounds: list[Round] = []
     bottom = 0
     while bottom < n_levels:
-        # A later round holds the level below its bottom, too.
-        depth = 0 if not rounds else 1
+        depth = 0 if bottom == 0 else 1
         while 4 ** (depth + 1) * shard * shard * itemsize <= limit:
             depth += 1
-        top = min(bottom + depth - (1 if rounds else 0), n_levels - 1)
+        # A later round counts from the level below its bottom, which it reads.
+        top = min(depth if bottom == 0 else bottom + depth - 1, n_levels - 1)
         rounds.append(Round(bottom, top))
         bottom = top + 1
+        limit = LATER * SUBTREE_BYTES
     return tuple(rounds)
 
 
