@@ -8,7 +8,7 @@ import { InstanceLists, planPlane } from "./plan";
 import type { Place } from "./pool";
 import { levelFor, type Tile } from "./pyramid";
 import { type ImageSource, tileAddress } from "./scene";
-import { IMAGE_FRAGMENT, TILE_VERTEX } from "./shaders";
+import { IMAGE_FRAGMENT, TILE_SIDE, TILE_VERTEX } from "./shaders";
 
 const SLOTS = 32; // channels per draw call, see the shader
 const ARRAYS = 6;
@@ -27,7 +27,7 @@ export class ImageLayer {
   private readonly shown = new Map<string, PlaneAt>();
 
   constructor(private readonly gl: GL) {
-    this.tiles = new TileTextures(gl, 16, 512, ARRAYS, LAYERS);
+    this.tiles = new TileTextures(gl, 16, TILE_SIDE, ARRAYS, LAYERS);
     this.program = createProgram(gl, TILE_VERTEX, IMAGE_FRAGMENT);
     this.instances = new Instances(gl, [
       { size: 4, type: "float" },

@@ -6,7 +6,7 @@ import { createProgram, type GL, Instances, type Program, TileTextures } from ".
 import { InstanceLists, planPlane } from "./plan";
 import { levelFor, type Tile } from "./pyramid";
 import { type ObjectSource, tileAddress } from "./scene";
-import { LABEL_FRAGMENT, TILE_VERTEX } from "./shaders";
+import { LABEL_FRAGMENT, TILE_SIDE, TILE_VERTEX } from "./shaders";
 import type { ValueTextures } from "./values";
 
 const ARRAYS = 5;
@@ -50,7 +50,7 @@ export class LabelLayer {
     private readonly gl: GL,
     private readonly values: ValueTextures,
   ) {
-    this.tiles = new TileTextures(gl, 32, 512, ARRAYS, LAYERS, (key) => this.copies.delete(key));
+    this.tiles = new TileTextures(gl, 32, TILE_SIDE, ARRAYS, LAYERS, (key) => this.copies.delete(key));
     this.program = createProgram(gl, TILE_VERTEX, LABEL_FRAGMENT);
     this.instances = new Instances(gl, [
       { size: 4, type: "float" },

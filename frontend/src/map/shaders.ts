@@ -1,5 +1,9 @@
 /** The GLSL programs. Lengths are device pixels from the canvas' left top corner unless they say otherwise. */
 
+/** Side of a tile in texels: fixed by the platform's storage, and cheaper as a constant than asked of the texture. */
+export const TILE_SIDE = 512;
+const LAST = TILE_SIDE - 1;
+
 const HEAD = `#version 300 es
 precision highp float;
 precision highp int;
@@ -38,8 +42,7 @@ flat in int layer;
 flat in uint slot;
 out vec4 light;
 float value(ivec2 at) {
-  ivec2 last = textureSize(tiles, 0).xy - 1;
-  return float(texelFetch(tiles, ivec3(clamp(at, ivec2(0), last), layer), 0).r);
+  return float(texelFetch(tiles, ivec3(clamp(at, ivec2(0), ivec2(${LAST})), layer), 0).r);
 }
 float smoothValue(vec2 at) {
   vec2 low = floor(at - 0.5);
@@ -89,8 +92,7 @@ flat in int layer;
 flat in uint slot;
 out vec4 paint;
 uint labelAt(ivec2 at) {
-  ivec2 last = textureSize(tiles, 0).xy - 1;
-  return texelFetch(tiles, ivec3(clamp(at, ivec2(0), last), layer), 0).r;
+  return texelFetch(tiles, ivec3(clamp(at, ivec2(0), ivec2(${LAST})), layer), 0).r;
 }
 float votes(uvec4 ids, vec4 weights, uint id) { return dot(weights, vec4(equal(ids, uvec4(id)))); }
 // Between pixels the label that covers most of the neighbourhood wins: borders become smooth lines.

@@ -138,7 +138,7 @@ function ChannelSettings({ channel, described, change, step }: SettingsProps) {
           variant="default"
           px={8}
           onClick={() => change(autoWindow(described))}
-          aria-label={`Automatic window of ${name}`}
+          aria-label={`Auto: window of ${name} as its pixels suggest`}
         >
           Auto
         </Button>
