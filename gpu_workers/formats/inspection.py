@@ -7,7 +7,7 @@ from pathlib import Path
 from gpu_workers.errors import FileError
 from gpu_workers.formats import pixels
 from gpu_workers.formats.listing import scan
-from gpu_workers.formats.reader import choose
+from gpu_workers.formats.reader import choose, survey_of
 from gpu_workers.formats.survey import ChannelFacts, SourcePlane, Survey, natural, well_position
 from gpu_workers.messages import Message, Problem
 
@@ -76,7 +76,7 @@ def inspect(folder: Path, microscope: str | None = None, pattern: str | None = N
     """
     listing = scan(Path(folder))
     reader = choose(listing, microscope, pattern)
-    survey = reader.survey(listing, pattern)
+    survey = survey_of(reader, listing, pattern)
     sites, headers, problems = _open_sites(Path(folder), survey)
     known = [*survey.planes, *survey.absent]
     wells = tuple(sorted({p.well for p in known}, key=well_position))

@@ -8,6 +8,7 @@ from gpu_workers import registry
 from gpu_workers.errors import FileError
 from gpu_workers.formats.listing import Listing
 from gpu_workers.formats.survey import Survey
+from gpu_workers.messages import Problem
 
 
 @runtime_checkable
@@ -66,6 +67,15 @@ def choose(listing: Listing, microscope: str | None = None, pattern: str | None 
     return load(name)
 
 
+def survey_of(reader: Reader, listing: Listing, pattern: str | None) -> Survey:
+    """Return what a reader finds, with a problem where it has no use for the given pattern."""
+    survey = reader.survey(listing, pattern)
+    if pattern and reader.name != "pattern":
+        message = f"the {reader.name} reader doesn't use the pattern for file names"
+        survey.problems.append(Problem(code="pattern_ignored", message=message))
+    return survey
+
+
 def require_planes(survey: Survey, listing: Listing) -> Survey:
     """Return the survey, or raise FileError if it has no plane at all."""
     if survey.planes:
@@ -79,4 +89,4 @@ def require_planes(survey: Survey, listing: Listing) -> Survey:
     )
 
 
-__all__ = ["Reader", "choose", "load", "require_planes"]
+__all__ = ["Reader", "choose", "load", "require_planes", "survey_of"]

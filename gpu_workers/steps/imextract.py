@@ -86,9 +86,10 @@ class ImExtract(Step[ImExtractArguments]):
             (p.id, p.slug, sorted({(s.height, s.width) for s in p.sites})) for p in layout.plates
         ]
         orders = [(a.id, a.plate, a.index, a.n_tpoints) for a in layout.acquisitions]
-        # Without a stack there is nothing to project; but the manifest still names what was asked.
+        # Without a stack there is nothing to project, but the manifest still names what was asked. The
+        # back end isn't part of the key: no pixel is computed on a GPU here, and raw data is kept once.
         key = paths.content_key(
-            self.name, self.VERSION, context.backend, arguments.stored, _digest(planes), images, orders,
+            self.name, self.VERSION, arguments.stored, _digest(planes), images, orders,
             [c.dtype for c in layout.channels], layout.n_zplanes,
         )  # fmt: skip
         n_bytes = sum(

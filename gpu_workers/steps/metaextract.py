@@ -16,7 +16,7 @@ from gpu_workers import registry
 from gpu_workers.errors import FileError, UserError
 from gpu_workers.formats import pixels
 from gpu_workers.formats.listing import FileEntry, Listing, aggregate, scan
-from gpu_workers.formats.reader import Reader, choose, require_planes
+from gpu_workers.formats.reader import Reader, choose, require_planes, survey_of
 from gpu_workers.formats.survey import Survey
 from gpu_workers.messages import AcquisitionDescription, Json, Plan, Problem
 from gpu_workers.registry import Step, StepContext, StepOutput
@@ -93,9 +93,7 @@ class MetaExtract(Step[MetaExtractArguments]):
             (str(a.id), n, ls.fingerprint(), r.name, r.VERSION, a.pattern)
             for n, a, ls, r, _ in surveys
         ]
-        key = paths.content_key(
-            self.name, self.VERSION, context.backend, arguments.model_dump(), fingerprints
-        )
+        key = paths.content_key(self.name, self.VERSION, arguments.model_dump(), fingerprints)
         batches: list[Json] = []
         for number, acquisition, listing, reader, survey in surveys:
             context.problems.extend((*listing.problems, *survey.problems))
@@ -159,8 +157,8 @@ class MetaExtract(Step[MetaExtractArguments]):
 def _survey(root: Path, acquisition: AcquisitionDescription) -> tuple[Listing, Reader, Survey]:
     listing = scan(acquisition_folder(root, acquisition))
     reader = choose(listing, acquisition.microscope, acquisition.pattern)
-    survey = require_planes(reader.survey(listing, acquisition.pattern), listing)
-    return listing, reader, survey
+    survey = survey_of(reader, listing, acquisition.pattern)
+    return listing, reader, require_planes(survey, listing)
 
 
 def _part(folder: Path, first: int) -> Path:

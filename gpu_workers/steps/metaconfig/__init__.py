@@ -85,7 +85,7 @@ class MetaConfig(Step[MetaConfigArguments]):
             for a in experiment.acquisitions
         ]
         key = paths.content_key(
-            self.name, self.VERSION, context.backend, arguments.model_dump(), context.inputs["metadata"],
+            self.name, self.VERSION, arguments.model_dump(), context.inputs["metadata"],
             acquisitions, experiment.plate_format, experiment.acquisition_mode,
         )  # fmt: skip
         return Plan(key=key, rounds=(({},),), collect=False)

@@ -190,13 +190,16 @@ def _report_missing(planes: Any, channels: Sequence[ChannelFacts], problems: lis
 
     stack = planes[planes["role"] == "plane"]
     for _, rows in stack.groupby("acquisition", sort=False):
-        sites = rows[["well", "site"]].drop_duplicates()
+        n_sites = len(rows[["well", "site"]].drop_duplicates())
         kinds = rows[["c", "t", "z"]].drop_duplicates()
-        n_missing = len(sites) * len(kinds) - len(rows)
+        n_missing = n_sites * len(kinds) - len(rows)
         if n_missing <= 0:
             continue
+        # Only a few incomplete sites are multiplied out: all would be millions for a time series.
+        counts = rows.groupby(["well", "site"], sort=False).size()
+        few = counts[counts < len(kinds)].head(20).index.to_frame(index=False)
         present = pd.MultiIndex.from_frame(rows[["well", "site", "c", "t", "z"]])
-        whole = pd.MultiIndex.from_frame(sites.merge(kinds, how="cross"))
+        whole = pd.MultiIndex.from_frame(few.merge(kinds, how="cross"))
         lacking = whole.difference(present)[:20]
         examples = "; ".join(
             f"{well} site {site} {channels[c].name} t {t} z {z}" for well, site, c, t, z in lacking

@@ -61,6 +61,14 @@ def test_a_pattern_chooses_the_pattern_reader(tmp_path: Path) -> None:
         reader.choose(files, microscope="eyeglass")
 
 
+def test_a_pattern_for_a_reader_that_has_no_use_for_it(tmp_path: Path) -> None:
+    found = reader.survey_of(
+        ImageXpressReader(), listing(tmp_path, "p_A01_s1.tif"), "(?P<well>A01)"
+    )
+
+    assert [p.code for p in found.problems] == ["pattern_ignored"]
+
+
 class TestImageXpress:
     def test_thumbnails_are_ignored(self, tmp_path: Path) -> None:
         guid = "E94C24BD-45E4-450A-9919-257C714278F7"
