@@ -1,4 +1,4 @@
-"""Thresholds; entry points: `otsu` and `above_background`."""
+"""Thresholds; entry points: `otsu`, `moved_from_background`, `above_background`."""
 
 from __future__ import annotations
 
@@ -79,6 +79,39 @@ def otsu(image: NDArray[Any]) -> float:
     return float(centres[int(np.argmax(variance))])
 
 
+def _sample(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Return finite values of every k-th pixel, so that at least 2**18 stand for a large image."""
+    values = image.ravel()
+    values = values[:: max(1, values.size >> 18)].astype(np.float32)
+    return values[np.isfinite(values)]
+
+
+@operation
+def moved_from_background(image: NDArray[Any], threshold: float, factor: float) -> float:
+    """Return a threshold nearer to or farther from the background, whatever the camera's offset.
+
+    Parameters
+    ----------
+    image : ndarray, any shape
+        Intensities.
+    threshold
+        What lies at or below it is background.
+    factor
+        On the distance between the background's median and the threshold; 1 changes nothing.
+
+    Examples
+    --------
+    >>> moved_from_background(np.array([100, 100, 100, 300, 320], np.uint16), 200.0, 0.5)
+    150.0
+    """
+    values = _sample(image)
+    background = values[values <= threshold]
+    if factor == 1 or not background.size or background.size == values.size:
+        return threshold
+    level = float(np.median(background))
+    return level + factor * (threshold - level)
+
+
 @operation
 def above_background(image: NDArray[Any], threshold: float, contrast: float) -> float:
     """Return `threshold`, raised until it stands clear of the background's noise.
@@ -103,14 +136,12 @@ def above_background(image: NDArray[Any], threshold: float, contrast: float) -> 
 
     Notes
     -----
-    The spread is 1.4826 times the median absolute deviation. At most 50 rounds; an even sample of
-    about 2**18 pixels stands for a large image.
+    The spread is 1.4826 times the median absolute deviation. At most 50 rounds; every k-th pixel, at
+    least 2**18 of them, stands for a large image.
     """
     if contrast <= 0:
         return threshold
-    values = image.ravel()
-    values = values[:: max(1, values.size >> 18)].astype(np.float32)
-    values = values[np.isfinite(values)]
+    values = _sample(image)
     for _ in range(50):
         background = values[values <= threshold]
         if background.size == values.size or not background.size:

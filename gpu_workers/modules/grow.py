@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from gpu_workers.imaging.labels import expand_labels
-from gpu_workers.imaging.thresholds import above_background, otsu
+from gpu_workers.imaging.thresholds import above_background, moved_from_background, otsu
 from gpu_workers.imaging.watershed import watershed
 from gpu_workers.modules.module import Intensity, LabelImage, module
 from gpu_workers.registry import Arguments
@@ -13,7 +13,11 @@ from gpu_workers.registry import Arguments
 
 class GrowArguments(Arguments):
     correction: float = Field(
-        1.0, gt=0, le=10, title="Correction", description="factor on the threshold found"
+        1.0,
+        gt=0,
+        le=10,
+        title="Correction",
+        description="factor on the distance of the threshold from the background",
     )
     contrast: float = Field(
         3.0,
@@ -35,7 +39,7 @@ class GrowArguments(Arguments):
 )
 def grow(arguments: GrowArguments, labels: LabelImage, image: Intensity) -> LabelImage:
     """Return the grown objects: each holds its seed, bright regions without a seed are left out."""
-    threshold = otsu(image) * arguments.correction
+    threshold = moved_from_background(image, otsu(image), arguments.correction)
     mask = image > above_background(image, threshold, arguments.contrast)
     if arguments.distance is not None:
         mask &= expand_labels(labels, arguments.distance) > 0

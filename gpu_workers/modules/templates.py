@@ -27,8 +27,8 @@ class NucleiAndCells:
 
     nuclei: str
     cells: str | None = None
-    sigma: float = 1.5
-    correction: float = 1.0
+    sigma: float = 1.0
+    correction: float = 0.65
     min_area: float = 30
     max_area: float | None = None
     min_distance: int = 7

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from gpu_workers.imaging.thresholds import above_background, otsu
+from gpu_workers.imaging.thresholds import above_background, moved_from_background, otsu
 from gpu_workers.modules.module import Intensity, Mask, module
 from gpu_workers.registry import Arguments
 
 
 class ThresholdOtsuArguments(Arguments):
     correction: float = Field(
-        1.0, gt=0, le=10, title="Correction", description="factor on the threshold found"
+        1.0,
+        gt=0,
+        le=10,
+        title="Correction",
+        description="factor on the distance of the threshold from the background",
     )
     contrast: float = Field(
         3.0,
@@ -33,7 +37,7 @@ class ThresholdOtsuArguments(Arguments):
 )
 def threshold_otsu(arguments: ThresholdOtsuArguments, image: Intensity) -> Mask:
     """Return where the image lies above its threshold."""
-    threshold = otsu(image) * arguments.correction
+    threshold = moved_from_background(image, otsu(image), arguments.correction)
     threshold = above_background(image, threshold, arguments.contrast)
     if arguments.minimum is not None:
         threshold = max(threshold, arguments.minimum)

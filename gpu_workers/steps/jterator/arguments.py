@@ -37,9 +37,14 @@ class JteratorArguments(Arguments):
         " distance; auto: the channel if one is named or found.",
     )
     cells_channel: str | None = Field(None, title="Channel of cells")
-    sigma: float = Field(1.5, ge=0, le=50, title="Smoothing (px)")
+    sigma: float = Field(1.0, ge=0, le=50, title="Smoothing (px)")
     threshold_correction: float = Field(
-        1.0, gt=0, le=10, title="Threshold factor", description="above 1: less is a nucleus"
+        0.65,
+        gt=0,
+        le=10,
+        title="Threshold factor",
+        description="On the distance of Otsu's threshold from the background: below 1 dim nuclei"
+        " are found, too; above 1 only bright ones.",
     )
     min_area: float = Field(30, ge=0, title="Smallest nucleus (px)")
     max_area: float | None = Field(None, gt=0, title="Largest nucleus (px)")

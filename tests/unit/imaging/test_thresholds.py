@@ -8,7 +8,7 @@ import skimage.filters
 
 from gpu_workers.errors import UserError
 from gpu_workers.imaging.filters import gaussian
-from gpu_workers.imaging.thresholds import above_background, otsu
+from gpu_workers.imaging.thresholds import above_background, moved_from_background, otsu
 from tests.unit.imaging.images import blobs, intensities
 
 
@@ -76,3 +76,15 @@ def test_clear_objects_keep_their_threshold() -> None:
 
     assert above_background(image, otsu(image), 3.0) == otsu(image)
     assert above_background(image, 5.0, 0.0) == 5.0
+
+
+@pytest.mark.parametrize("offset", [0, 400])
+def test_a_factor_counts_from_the_background(offset: int) -> None:
+    image = (two_classes("uint16") + offset).astype(np.uint16)
+    threshold = otsu(image)
+    background = np.median(image[image <= threshold])
+
+    found = moved_from_background(image, threshold, 0.5)
+
+    assert found == background + 0.5 * (threshold - background)
+    assert moved_from_background(image, threshold, 1) == threshold
