@@ -8,6 +8,7 @@ import { keys } from "../api/queries";
 import { useMap, useView } from "./context";
 import { featuresOf, typesOf } from "./firstView";
 import { experimentUrl, type ToolResult } from "./requests";
+import { showResult } from "./results";
 import classes from "./view.module.css";
 
 const TOOL = "heatmap";
@@ -96,18 +97,9 @@ function useSend(asked: (id: string) => void) {
   });
 }
 
-/** Put a result on the map. */
 function useShow() {
   const { view } = useMap();
-  return (result: ToolResult) => {
-    const { low = 0, high = 1 } = result.info;
-    view.actions.changeObjects(result.object_type.name, {
-      colour: { toolResult: result.id },
-      low,
-      high,
-      visible: true,
-    });
-  };
+  return (result: ToolResult) => showResult(view, result);
 }
 
 /** Show the result that was asked for once it is there, and tell when it is there or will never be. */

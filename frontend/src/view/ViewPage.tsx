@@ -19,6 +19,7 @@ import { PlaneSliders } from "./PlaneSliders";
 import { PlateMap } from "./PlateMap";
 import { useMosaics, useObjectSets, useToolResults, useWells } from "./queries";
 import { getBytes, type Mosaic, type ObjectSet, type ToolResult, type Well } from "./requests";
+import { useLinkedResult } from "./results";
 import { SelectedObject } from "./SelectedObject";
 import { ToolPanels } from "./ToolPanels";
 import classes from "./view.module.css";
@@ -114,6 +115,7 @@ function Viewer({ experiment, mosaics, sets, wells, results }: ViewerProps) {
   const scene = useMemo(() => buildScene(mosaics, sets, wells), [mosaics, sets, wells]);
 
   useEffect(() => followInAddress(view.store), [view]);
+  useLinkedResult(view, results);
   useEffect(() => {
     // A workflow may add channels and object types while the map is open.
     const state = view.store.getState();
