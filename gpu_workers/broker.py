@@ -220,7 +220,7 @@ def send(queue: str, messages: dict[str, dict[str, Any]]) -> None:
                 options={"redis_message_id": message_id},
                 message_id=message_id,
             )
-            pipe.hset(f"{name}.msgs", message_id, message.encode())
+            pipe.hset(f"{name}.msgs", message_id, message.encode().decode())
         pipe.rpush(name, *messages)
         pipe.rpush(wake_key(queue), *[1] * min(len(messages), TOKENS))
         pipe.ltrim(wake_key(queue), -TOKENS, -1)

@@ -29,7 +29,8 @@ def rows_update(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
     meta = rows[0]._meta  # noqa: SLF001
     key = meta.pk
     assert key is not None
-    columns = [key, *(meta.get_field(name) for name in fields)]
+    by_name = {field.name: field for field in meta.concrete_fields}
+    columns = [key, *(by_name[name] for name in fields)]
     types = ", ".join(f'"{c.column}" {c.db_type(connection)}' for c in columns)
     changes = ", ".join(f'"{c.column}" = v."{c.column}"' for c in columns[1:])
     values = [{c.column: getattr(row, c.attname) for c in columns} for row in rows]
