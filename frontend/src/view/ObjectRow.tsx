@@ -16,7 +16,7 @@ import { IconAdjustmentsHorizontal } from "@tabler/icons-react";
 import { memo, useId, useState } from "react";
 import { COLOR_MAPS, cssGradient } from "../objects/colormaps";
 import { colouringKey, colouringOf, type ObjectView } from "../store/viewState";
-import { useColumn, useMap, useView } from "./context";
+import { useColumn, useMap, usePlate } from "./context";
 import { featuresOf, rangeOf } from "./firstView";
 import { formatNumber, stepOf } from "./numbers";
 import type { FeatureSummary, ToolResult } from "./requests";
@@ -140,7 +140,7 @@ interface PartProps {
 }
 
 function Legend({ object, measure, change }: PartProps & { measure: Measure | null }) {
-  const plate = useView((state) => state.view.plate);
+  const plate = usePlate();
   const { loading, error, retry } = useColumn(plate, object.type, object.colour);
   if (!measure) return null;
   const min = Math.min(measure.min, object.low);

@@ -5,7 +5,7 @@ import { useMemo, useRef, useState } from "react";
 import { fitBounds } from "../map/pyramid";
 import { meansRange, type WellValue, wellMeans } from "../objects/aggregate";
 import { colorOf, cssGradient, DEFAULT_MAP } from "../objects/colormaps";
-import { useColumn, useMap, useView } from "./context";
+import { useColumn, useMap, usePlate, useView } from "./context";
 import { fitPlate } from "./MapCanvas";
 import { formatNumber } from "./numbers";
 import { measureOf } from "./ObjectRow";
@@ -28,7 +28,7 @@ export function neighbour(wells: readonly Well[], from: Well, key: string): Well
 export function PlateMap() {
   const map = useMap();
   const { view, mosaics, sets, results, wells, renderer } = map;
-  const plate = useView((state) => state.view.plate) ?? mosaics[0]?.plate.id ?? null;
+  const plate = usePlate();
   const object = useView((state) => state.objects.find((o) => o.visible && o.colour) ?? null);
   const { column } = useColumn(plate, object?.type ?? null, object?.colour ?? null);
   const set = sets.find((s) => s.plate.id === plate && s.object_type.name === object?.type);
@@ -95,6 +95,10 @@ function WellGrid({ wells, means, range, colors }: WellGridProps) {
   const { view, scene, renderer } = useMap();
   const nodes = useRef(new Map<string, SVGGElement>());
   const [focused, setFocused] = useState<string | null>(null);
+  const centre = useView(({ view: { x, y } }) => {
+    const box = scene.wells.find((b) => x >= b.x0 && y >= b.y0 && x < b.x1 && y < b.y1);
+    return box?.plate === wells[0]?.plate ? box?.name : undefined;
+  });
   const byName = useMemo(() => new Map(means.map((mean) => [mean.name, mean])), [means]);
   if (!wells.length) return null;
   const rows = Math.max(...wells.map((w) => w.row)) + 1;
@@ -162,6 +166,7 @@ function WellGrid({ wells, means, range, colors }: WellGridProps) {
             className={classes.well}
             role="button"
             tabIndex={well.id === tabbable ? 0 : -1}
+            aria-current={well.name === centre || undefined}
             aria-label={`Well ${well.name}${words}`}
             onClick={() => jump(well)}
             onFocus={() => setFocused(well.id)}

@@ -44,6 +44,13 @@ export function useView<T>(select: (state: ViewState) => T): T {
   return useStore(useMap().view.store, select);
 }
 
+/** Return the plate that the plate map shows: the chosen one, or the first where that is not there (any more). */
+export function usePlate(): string | null {
+  const { mosaics } = useMap();
+  const chosen = useView((state) => state.view.plate);
+  return mosaics.some((m) => m.plate.id === chosen) ? chosen : (mosaics[0]?.plate.id ?? null);
+}
+
 export interface ColumnAnswer {
   column: Column | null;
   loading: boolean;
