@@ -35,7 +35,7 @@ def _installation(_env: dict[str, str]) -> str:
 
 
 def _front_end(_env: dict[str, str]) -> str:
-    if not (CHECKOUT / "tissuemaps" / "static" / "app" / ".vite" / "manifest.json").is_file():
+    if not (CHECKOUT / "tissuemaps" / "static" / "app" / "main.js").is_file():
         raise StartError("not built; `./run up` builds it")
     return "built"
 

@@ -192,6 +192,8 @@ STATICFILES_DIRS = [p for p in [BASE_DIR / "tissuemaps" / "static"] if p.is_dir(
 STATIC_ROOT = Path(os.environ.get("TISSUEMAPS_STATIC", STATE / "static"))
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+# The build puts a digest of the content into these names.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/app/chunks/.+-[A-Za-z0-9_-]{8}\."
 # knox would make a table of tokens that nobody uses: ours are in `accounts`.
 MIGRATION_MODULES = {"knox": None}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
