@@ -208,7 +208,9 @@ def plate_metadata(
 
 def well_metadata(images: Sequence[tuple[str, int]]) -> Json:
     """Return the ``well`` attribute of a well's images (path, index of the acquisition)."""
-    return {"well": {"version": VERSION, "images": [{"path": p, "acquisition": a} for p, a in images]}}
+    return {
+        "well": {"version": VERSION, "images": [{"path": p, "acquisition": a} for p, a in images]}
+    }
 
 
 def label_metadata(*, source: str = "../../") -> Json:
