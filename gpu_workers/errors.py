@@ -35,7 +35,7 @@ class FileError(UserError):
     code = "bad_file"
 
 
-class DataMissing(UserError, LookupError):  # noqa: N818
+class DataMissing(UserError, LookupError):
     """Something a step needs has not been made yet."""
 
     code = "missing_input"

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(os.environ.get("TISSUEMAPS_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+ROOT = Path(
+    os.environ.get("TISSUEMAPS_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
+)
 
 
 def data_set(name: str) -> Path:
