@@ -42,6 +42,10 @@ class UserAdmin(DjangoUserAdmin[User]):
                 actor=request.user,  # type: ignore[arg-type]
             )
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: close an account instead, so that no experiment loses its only owner."""
+        return False
+
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     """An admin that changes nothing."""

@@ -8,13 +8,14 @@ from uuid import uuid4
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, ValidationError
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as rest_exception_handler
 
-from apps.core.errors import ApplicationError
+from apps.core.errors import ApplicationError, Conflict, TooLarge
 from gpu_workers.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,14 @@ CODES = {
     exceptions.UnsupportedMediaType: "unsupported_media_type",
     exceptions.Throttled: "throttled",
 }
+
+
+AT_THE_SAME_TIME = {"23503", "23505", "40001", "40P01"}
+"""PostgreSQL's states for a broken reference or uniqueness, a lost serialisation and a deadlock."""
+
+
+def _state(error: DatabaseError) -> str:
+    return str(getattr(error.__cause__, "sqlstate", ""))
 
 
 def problem(code: str, message: str, extra: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -61,17 +70,20 @@ def _rest_problem(error: exceptions.APIException) -> dict[str, Any]:
 
 def _translated(error: Exception) -> Exception:
     """Return the API's own error for one of Django's or of the workers'."""
+    made = error
     if isinstance(error, Http404):
-        return exceptions.NotFound()
-    if isinstance(error, DjangoPermissionDenied):
-        return exceptions.PermissionDenied()
-    if isinstance(error, ValidationError):
-        return exceptions.ValidationError(error.messages)
-    if isinstance(error, UserError):
-        return ApplicationError(error.message, code=error.code, extra={"files": list(error.files)})
-    if isinstance(error, RequestDataTooBig):
-        return ApplicationError("the body is too large", code="too_large", status=413)
-    return error
+        made = exceptions.NotFound()
+    elif isinstance(error, DjangoPermissionDenied):
+        made = exceptions.PermissionDenied()
+    elif isinstance(error, ValidationError):
+        made = exceptions.ValidationError(error.messages)
+    elif isinstance(error, UserError):
+        made = ApplicationError(error.message, code=error.code, extra={"files": list(error.files)})
+    elif isinstance(error, DatabaseError) and _state(error) in AT_THE_SAME_TIME:
+        made = Conflict("somebody changed this at the same moment; try again", code="raced")
+    elif isinstance(error, RequestDataTooBig):
+        made = TooLarge("the body is too large")
+    return made
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

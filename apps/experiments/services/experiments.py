@@ -87,6 +87,7 @@ def experiment_update(*, user: User, experiment_id: UUID, **fields: Any) -> Expe
     experiment = experiment_get(user=user, experiment_id=experiment_id, level=Level.EDIT)
     _check_reader(fields.get("microscope", ""))
     if "name" in fields:
+        ResearchGroup.objects.select_for_update().get(id=experiment.group_id)
         alive = Experiment.objects.filter(group=experiment.group, deleted_at__isnull=True)
         _check_name(alive.exclude(id=experiment.id), fields["name"], "an experiment")
     return _saved(experiment, fields)
@@ -123,6 +124,7 @@ def plate_update(*, user: User, experiment_id: UUID, plate_id: UUID, **fields: A
     """Rename or describe a plate."""
     plate = plate_get(user=user, experiment_id=experiment_id, plate_id=plate_id, level=Level.EDIT)
     if "name" in fields:
+        Experiment.objects.select_for_update().get(id=experiment_id)
         others = Plate.objects.filter(experiment=plate.experiment).exclude(id=plate.id)
         _check_name(others, fields["name"], "a plate")
     return _saved(plate, fields)

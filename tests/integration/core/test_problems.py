@@ -6,14 +6,16 @@ import json
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.http import Http404
 from django.test import Client, RequestFactory
 from rest_framework.test import APIClient
 
+from apps.accounts.models import ResearchGroup
 from apps.core import problems
 from apps.core.errors import Conflict
 from gpu_workers.errors import FileError
-from tests.factories import UserFactory
+from tests.factories import GroupFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -87,3 +89,15 @@ def test_an_unexpected_error_shows_a_number_and_no_detail() -> None:
     assert answer.status_code == 500
     assert json.loads(answer.content)["message"].startswith("internal error ")
     assert problems.exception_handler(RuntimeError("secret"), {}) is None
+
+
+def test_a_race_for_a_name_is_a_conflict_and_not_our_fault() -> None:
+    group = GroupFactory()
+    try:
+        with transaction.atomic():
+            ResearchGroup.objects.filter(id=GroupFactory().id).update(name=group.name)
+    except IntegrityError as error:
+        answer = problems.exception_handler(error, {})
+
+    assert answer is not None
+    assert (answer.status_code, answer.data["code"]) == (409, "raced")

@@ -13,8 +13,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection
 from django.http import HttpResponse
+from django.test import AsyncClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -76,7 +78,7 @@ def test_a_file_in_pieces_appears_whole_and_only_then(lab: Lab, data: Path) -> N
 
 
 @settings(
-    max_examples=25,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -375,3 +377,19 @@ def test_a_new_file_costs_the_same_beside_many(
 
     assert "Index" in plan
     assert "x/000001.tif/" in plan.split("Index Cond")[1].splitlines()[0]
+
+
+def test_uploads_arrive_through_asgi_as_well(lab: Lab) -> None:
+    client = AsyncClient()
+    client.force_login(lab.owner)
+
+    # From a synchronous test the server's threads use this test's own connection.
+    answer = async_to_sync(client.put)(
+        f"{lab.files}a.tif/",
+        CONTENT,
+        content_type="image/tiff",
+        headers={"content-range": f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"},
+    )
+
+    assert answer.json()["status"] == "complete"
+    assert stored(lab, "a.tif").read_bytes() == CONTENT
