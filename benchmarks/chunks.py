@@ -122,15 +122,18 @@ def _load(port: int, addresses: list[str], cookie: str) -> list[float]:
     return waited
 
 
-def _measure(pid: int, port: int, addresses: list[str], cookie: str) -> dict[str, float]:
+def _measure(
+    pid: int, port: int, addresses: list[str], cookie: str, clients: int = 4
+) -> dict[str, float]:
     _load(port, addresses[:64], cookie)
     before = _cpu_s(pid)
     results: list[list[float]] = []
     threads = [
         threading.Thread(
-            target=lambda part: results.append(_load(port, part, cookie)), args=(addresses[i::4],)
+            target=lambda part: results.append(_load(port, part, cookie)),
+            args=(addresses[i::clients],),
         )
-        for i in range(4)
+        for i in range(clients)
     ]
     for thread in threads:
         thread.start()
@@ -168,12 +171,14 @@ def main(n: int = 3000) -> dict[str, Any]:
                 ("tile_again", chunks),
             ]
         }
+        many = _measure(server.pid, port, chunks, about["cookie"], clients=32)
         server.terminate()
         server.join()
     tile = min(found["tile"]["cpu_ms"], found["tile_again"]["cpu_ms"])
     bare = min(found["bare"]["cpu_ms"], found["bare_again"]["cpu_ms"])
     return {
         **found,
+        "tile_32_clients": many,
         "over_bare_ms": round(tile - bare, 4),
         "django_over_bare_ms": round(found["django"]["cpu_ms"] - bare, 4),
         "chunk_bytes": about["bytes"],

@@ -12,6 +12,17 @@ Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 IMMUTABLE = b"private, max-age=31536000, immutable"
+# A viewer on another site may read what a token opens. Cookies never count there: they are not sent
+# across sites, and browsers refuse answers to requests with cookies that allow every origin.
+ANY_ORIGIN: tuple[Header, ...] = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"content-length, content-range, accept-ranges, etag"),
+)
+PREFLIGHT: tuple[Header, ...] = (
+    (b"access-control-allow-methods", b"GET, HEAD"),
+    (b"access-control-allow-headers", b"authorization, range, if-none-match, if-range"),
+    (b"access-control-max-age", b"86400"),
+)
 NOSNIFF: Header = (b"x-content-type-options", b"nosniff")
 
 
@@ -27,7 +38,7 @@ class Response:
         """Send it; with `head` only what it would have said."""
         length = (b"content-length", str(len(self.body)).encode())
         headers = [*self.headers, NOSNIFF]
-        if self.status != 304:
+        if self.status not in (204, 304):
             headers.append(length)
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if head else self.body})
@@ -50,6 +61,17 @@ class Refusal(Exception):
         body = json.dumps({"code": self.code, "message": self.message, "extra": {}}).encode()
         headers = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
         return Response(self.status, body, (*headers, *self.headers))
+
+
+def to_any_origin(send: Send) -> Send:
+    """Return a `send` that lets scripts of other sites read the answer."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *ANY_ORIGIN]}
+        await send(message)
+
+    return sending
 
 
 def not_found(message: str = "there is nothing at this address") -> Refusal:

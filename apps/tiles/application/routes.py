@@ -14,7 +14,15 @@ from uuid import UUID
 
 from apps.tiles.application import files, tiles
 from apps.tiles.application.gate import Gate
-from apps.tiles.application.responses import Message, Refusal, Send, not_found
+from apps.tiles.application.responses import (
+    PREFLIGHT,
+    Message,
+    Refusal,
+    Response,
+    Send,
+    not_found,
+    to_any_origin,
+)
 from apps.tiles.application.waiting import Fresh, from_database
 from apps.tiles.selectors.access import Permit
 from apps.tiles.selectors.images import ServedImage, image_find
@@ -53,6 +61,11 @@ class TileApplication:
             return
         head = scope["method"] == "HEAD"
         headers = dict(scope["headers"])
+        if path.startswith("/zarr/"):
+            send = to_any_origin(send)
+            if scope["method"] == "OPTIONS":
+                await Response(204, headers=PREFLIGHT).send(send)
+                return
         try:
             if scope["method"] not in ("GET", "HEAD"):
                 allow = ((b"allow", b"GET, HEAD"),)

@@ -63,6 +63,16 @@ async def test_a_chunk_is_the_stored_bytes(app: Any, served: Served, viewer: Any
     assert (head.status, head.body, head.headers) == (200, b"", answer.headers)
 
 
+async def test_the_platform_puts_it_in_front_of_django(served: Served, viewer: Any) -> None:
+    from tissuemaps.asgi import application as platform
+
+    cookie = await in_database(cookie_of, viewer, served.experiment)
+
+    assert (await ask(platform, served.chunk, cookie=cookie)).status == 200
+    assert (await ask(platform, f"{served.zarr}/zarr.json", cookie=cookie)).status == 200
+    assert (await ask(platform, served.chunk)).status == 401
+
+
 async def test_tokens_open_it_too(app: Any, served: Served, viewer: Any, stranger: Any) -> None:
     _, text = await in_database(
         token_create, username="viewer", password=PASSWORD, name="t", scope="read"

@@ -19,7 +19,9 @@ from zarr.abc.store import (
 )
 from zarr.core.buffer import Buffer, BufferPrototype
 
+from apps.accounts.services import token_create
 from apps.experiments.models import Mosaic
+from tests.factories import PASSWORD
 from tests.integration.tiles.asgi import ask
 from tests.integration.tiles.served import Served
 from tests.integration.tiles.test_chunks import cookie_of, in_database
@@ -181,3 +183,24 @@ async def test_older_versions_are_not_served(app: Any, served: Served, viewer: A
     assert (await ask(app, f"{served.zarr}/zarr.json", cookie=cookie)).status == 404
     # Its chunks still are: a view that was shared keeps showing what it showed.
     assert (await ask(app, served.chunk, cookie=cookie)).status == 200
+
+
+async def test_viewers_of_other_sites_may_read_with_a_token(
+    app: Any, served: Served, viewer: Any
+) -> None:
+    _, token = await in_database(
+        token_create, username="viewer", password=PASSWORD, name="t", scope="read"
+    )
+    address = f"{served.zarr}/zarr.json"
+
+    asked_first = await ask(app, address, "OPTIONS", origin="https://viewer.example")
+    answer = await ask(app, address, authorization=f"Bearer {token}")
+    absent = await ask(app, f"{served.zarr}/0/c/0/0/0/0/9", authorization=f"Bearer {token}")
+    tile = await ask(app, served.chunk, authorization=f"Bearer {token}")
+
+    assert (asked_first.status, answer.status, absent.status) == (204, 200, 404)
+    for each in (asked_first, answer, absent):
+        assert each.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in each.headers
+    assert "authorization" in asked_first.headers["access-control-allow-headers"]
+    assert "access-control-allow-origin" not in tile.headers
