@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
-const backend = "http://127.0.0.1:8000";
+const backend = process.env.TISSUEMAPS_URL ?? "http://127.0.0.1:8000";
 const proxied = ["/api", "/login", "/logout", "/admin", "/tiles", "/zarr"];
 
 // The entry keeps its name, because a Django template names it; everything else carries a hash of its content.

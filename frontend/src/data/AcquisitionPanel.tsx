@@ -1,6 +1,6 @@
 /** One acquisition: where its files come from, and the files. */
 
-import { Button, Group, Stack, Table, Text, TextInput, Title } from "@mantine/core";
+import { Button, Group, Stack, Table, Text, TextInput, Title, VisuallyHidden } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { Link } from "react-router";
@@ -31,7 +31,9 @@ export function AcquisitionPanel({ experiment, acquisition }: AcquisitionPanelPr
     <Stack gap="lg" className={classes.content}>
       <Group justify="space-between">
         <div>
-          <Title order={1}>{acquisition.name}</Title>
+          <Title order={2} size="h3">
+            {acquisition.name}
+          </Title>
           <Text size="sm" c="dimmed">
             {acquisition.plate.name} · {plural(acquisition.files, "file")} · {formatBytes(acquisition.bytes)}
             {acquisition.microscope && ` · ${acquisition.microscope}`}
@@ -139,7 +141,11 @@ function Files({ experimentId, acquisition, path, edits }: FilesProps) {
               <Table.Th>Name</Table.Th>
               <Table.Th ta="right">Size</Table.Th>
               <Table.Th>State</Table.Th>
-              {edits && acquisition.source === "uploads" && <Table.Th aria-label="Actions" />}
+              {edits && acquisition.source === "uploads" && (
+                <Table.Th>
+                  <VisuallyHidden>Actions</VisuallyHidden>
+                </Table.Th>
+              )}
             </Table.Tr>
           </Table.Thead>
           <Table.Tbody>
@@ -153,6 +159,7 @@ function Files({ experimentId, acquisition, path, edits }: FilesProps) {
                 {edits && acquisition.source === "uploads" && (
                   <Table.Td ta="right">
                     <InlineConfirm
+                      quiet
                       label={`Delete ${file.name}`}
                       question="Delete this file?"
                       onConfirm={() => deletion.mutate(file.name)}

@@ -52,6 +52,7 @@ export function PlateList({ experiment, plates, acquisitions, chosen, onChoose }
               </Text>
               {edits && (
                 <InlineConfirm
+                  quiet
                   label={`Delete plate ${plate.name}`}
                   question="Delete its files and data?"
                   onConfirm={() => deletion.mutate(plate.id)}
@@ -111,6 +112,7 @@ function AddByName({ noun, button, onAdd }: AddByNameProps) {
         variant="subtle"
         color="gray.4"
         size="compact-xs"
+        style={{ alignSelf: "start" }}
         leftSection={<IconPlus size={13} />}
         aria-label={`Add ${noun}`}
         onClick={() => setOpen(true)}

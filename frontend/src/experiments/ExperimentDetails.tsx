@@ -71,7 +71,8 @@ export function ExperimentDetails({ experiment }: { experiment: Experiment }) {
               {experiment.role === "own" && (
                 <InlineConfirm
                   label="Delete experiment"
-                  question="All of it?"
+                  text="Delete experiment"
+                  question="All of its data?"
                   loading={deletion.isPending}
                   onConfirm={() => deletion.mutate()}
                 />

@@ -45,6 +45,7 @@ export function ExperimentList() {
         <Title order={1}>Experiments</Title>
         <Group>
           <TextInput
+            w={260}
             aria-label="Search experiments"
             placeholder="Name, description or group"
             leftSection={<IconSearch size={14} />}

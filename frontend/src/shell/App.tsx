@@ -1,5 +1,6 @@
 /** The addresses of the application and the page of each. */
 
+import { VisuallyHidden } from "@mantine/core";
 import { lazy, Suspense, useEffect } from "react";
 import { Link, Navigate, Outlet, Route, Routes, useLocation, useParams } from "react-router";
 import { useExperiment } from "../api/queries";
@@ -98,7 +99,14 @@ function Place({ name }: { name: keyof typeof PAGES }) {
   }
   if (!experiment.data) return <Loading what="experiment" />;
   const Page = PAGES[name];
-  return <Page key={experimentId} experimentId={experimentId} />;
+  return (
+    <>
+      <VisuallyHidden component="h1">
+        {experiment.data.name}: {name}
+      </VisuallyHidden>
+      <Page key={experimentId} experimentId={experimentId} />
+    </>
+  );
 }
 
 /** Where an experiment's name leads: to the map if there is one, else to where it begins. */

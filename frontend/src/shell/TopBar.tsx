@@ -1,6 +1,6 @@
 /** The bar at the top: where one is, the five places of an experiment, running jobs, sharing, the user. */
 
-import { ActionIcon, Badge, Tooltip } from "@mantine/core";
+import { ActionIcon, Badge } from "@mantine/core";
 import { IconMicroscope, IconPlugConnectedX, IconShare } from "@tabler/icons-react";
 import { useState } from "react";
 import { Link, NavLink } from "react-router";
@@ -67,17 +67,16 @@ function ExperimentTools({ experimentId }: { experimentId: string }) {
       <LiveMark />
       <RunningJobs experimentId={experimentId} />
       {data && (
-        <Tooltip label="Sharing">
-          <ActionIcon
-            variant="subtle"
-            color="gray"
-            aria-label="Sharing"
-            aria-expanded={sharing}
-            onClick={() => setSharing(!sharing)}
-          >
-            <IconShare size={17} />
-          </ActionIcon>
-        </Tooltip>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          aria-label="Sharing"
+          title="Sharing"
+          aria-expanded={sharing}
+          onClick={() => setSharing(!sharing)}
+        >
+          <IconShare size={17} />
+        </ActionIcon>
       )}
       {sharing && data && <SharingPanel experiment={data} onClose={() => setSharing(false)} />}
     </>
@@ -95,7 +94,13 @@ function LiveMark() {
         ? "Your access was taken back"
         : "No live connection";
   return (
-    <Badge color="yellow.9" variant="filled" leftSection={<IconPlugConnectedX size={12} />} role="status">
+    <Badge
+      color="yellow.5"
+      c="black"
+      variant="filled"
+      leftSection={<IconPlugConnectedX size={12} />}
+      role="status"
+    >
       {text}
     </Badge>
   );

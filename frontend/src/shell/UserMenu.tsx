@@ -27,7 +27,7 @@ export function UserMenu() {
   const name = me?.username ?? "";
   return (
     <>
-      <Menu position="bottom-end" width={220} withinPortal={false}>
+      <Menu position="bottom-end" width={220} withinPortal={false} withInitialFocusPlaceholder={false}>
         <Menu.Target>
           <UnstyledButton aria-label={`User menu of ${name}`}>
             <Avatar size={28} radius="xl" color="gray" variant="filled" alt="">

@@ -1,6 +1,6 @@
 /** The Analysis page: results of tools, with their state; opened in the map, renamed no longer needed, deleted. */
 
-import { Button, Group, Stack, Table, Text, Title } from "@mantine/core";
+import { Button, Group, Stack, Table, Text, Title, VisuallyHidden } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { remove } from "../api/client";
@@ -32,7 +32,9 @@ export function AnalysisPage({ experimentId }: { experimentId: string }) {
   return (
     <div className="page">
       <Stack gap="md">
-        <Title order={1}>Results of tools</Title>
+        <Title order={2} size="h3">
+          Results of tools
+        </Title>
         <ProblemNote
           title="The results could not be read"
           error={results.error}
@@ -54,7 +56,9 @@ export function AnalysisPage({ experimentId }: { experimentId: string }) {
                 <Table.Th>Objects</Table.Th>
                 <Table.Th>State</Table.Th>
                 <Table.Th>Asked for</Table.Th>
-                <Table.Th aria-label="Actions" />
+                <Table.Th>
+                  <VisuallyHidden>Actions</VisuallyHidden>
+                </Table.Th>
               </Table.Tr>
             </Table.Thead>
             <Table.Tbody>
@@ -124,6 +128,7 @@ function Actions({ experimentId, result, deletes, onDelete }: ActionsProps) {
       )}
       {deletes && (
         <InlineConfirm
+          quiet
           label={`Delete ${result.name || result.tool}`}
           question="Delete this result?"
           onConfirm={onDelete}

@@ -8,17 +8,24 @@ export interface InlineConfirmProps {
   /** The question, naming what is lost. */
   question: string;
   icon?: ReactNode;
+  /** What the button shows; the first word of the label if left out. */
+  text?: string;
+  /** Without a frame, for rows of a table. */
+  quiet?: boolean;
   disabled?: boolean;
   loading?: boolean;
   onConfirm: () => void;
 }
 
-export function InlineConfirm({ label, question, icon, disabled, loading, onConfirm }: InlineConfirmProps) {
+export function InlineConfirm(props: InlineConfirmProps) {
+  const { label, question, icon, disabled, loading, onConfirm } = props;
+  const text = props.text ?? label.split(" ")[0];
   const [asking, setAsking] = useState(false);
   if (!asking) {
     return (
       <Button
-        variant="default"
+        variant={props.quiet ? "subtle" : "default"}
+        color={props.quiet ? "gray.4" : undefined}
         size="compact-xs"
         leftSection={icon}
         disabled={disabled}
@@ -26,7 +33,7 @@ export function InlineConfirm({ label, question, icon, disabled, loading, onConf
         aria-label={label}
         onClick={() => setAsking(true)}
       >
-        {label.split(" ")[0]}
+        {text}
       </Button>
     );
   }
@@ -38,7 +45,7 @@ export function InlineConfirm({ label, question, icon, disabled, loading, onConf
     <Group gap={6} wrap="nowrap" role="group" aria-label={question}>
       <Text size="xs">{question}</Text>
       <Button size="compact-xs" color="red.9" onClick={confirm} autoFocus>
-        {label.split(" ")[0]}
+        {text}
       </Button>
       <Button size="compact-xs" variant="default" onClick={() => setAsking(false)}>
         Keep

@@ -41,14 +41,14 @@ export function JobLog({ job, onClose }: { job: string; onClose: () => void }) {
           The log can't be read ({error}).
         </Text>
       )}
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be in reach of the keyboard */}
       <pre
-        role="log"
         ref={box}
         className={classes.log}
-        tabIndex={0}
+        role="log"
         aria-label="Text of the log"
         onScroll={onScroll}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be in reach of the keyboard
+        tabIndex={0}
       >
         {text || (complete ? "The job wrote nothing." : "Waiting for the job to write…")}
       </pre>

@@ -1,6 +1,16 @@
 /** The jobs of a step: counts, a filter by state, pages, and the log of one. */
 
-import { Badge, Button, Code, Group, NativeSelect, Progress, Table, Text } from "@mantine/core";
+import {
+  Badge,
+  Button,
+  Code,
+  Group,
+  NativeSelect,
+  Progress,
+  Table,
+  Text,
+  VisuallyHidden,
+} from "@mantine/core";
 import { Fragment } from "react";
 import { useJobs } from "../api/queries";
 import type { Job, State, StepRun } from "../api/types";
@@ -66,7 +76,9 @@ export function JobTable(props: JobTableProps) {
               <Table.Th>CPU</Table.Th>
               <Table.Th>Memory</Table.Th>
               <Table.Th>Tries</Table.Th>
-              <Table.Th aria-label="Log" />
+              <Table.Th>
+                <VisuallyHidden>Log</VisuallyHidden>
+              </Table.Th>
             </Table.Tr>
           </Table.Thead>
           <Table.Tbody>

@@ -40,7 +40,9 @@ export function PipelinePage({ experimentId }: { experimentId: string }) {
   return (
     <div className="page">
       <Stack gap="md">
-        <Title order={1}>{entry.title}</Title>
+        <Title order={2} size="h3">
+          {entry.title}
+        </Title>
         <Text size="sm">{entry.help}</Text>
         <Text size="sm" c="dimmed">
           This page shows the pipeline; it can't be rearranged here. Its arguments are set on the{" "}

@@ -55,6 +55,7 @@ export function WorkflowActions(props: WorkflowActionsProps) {
       <Stack gap="xs" align="start">
         <InlineConfirm
           label="Kill workflow"
+          text="Kill"
           question="Stop all its jobs?"
           icon={<IconPlayerStop size={14} />}
           loading={act.isPending}
