@@ -91,7 +91,7 @@ class _Announcer(threading.Thread):
                 "id": worker,
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
-                "broker": queue_broker().broker_id,
+                "brokers": {queue: queue_broker(queue).broker_id for queue in slots},
                 "slots": slots,
                 "code_version": code_version(),
                 "started_at": time.time(),
@@ -153,12 +153,11 @@ def run_worker(queues: list[str], slots: int = 1, stop: threading.Event | None =
             signal.signal(number, lambda *_: stopping.set())
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     made = _prepare(name, per_queue, stopping)
-    own = queue_broker()
-    own.emit_after("process_boot")
-    # One dramatiq worker per queue: a slot of `interactive` is never taken by another queue's job.
     workers = []
     for queue, places in per_queue.items():
-        worker = Worker(own, queues={queue}, worker_threads=places, worker_timeout=1000)
+        own = queue_broker(queue)
+        own.emit_after("process_boot")
+        worker = Worker(own, worker_threads=places, worker_timeout=1000)
         worker.queue_prefetch = places
         worker.start()
         workers.append(worker)

@@ -179,8 +179,11 @@ class QueueBroker(RedisBroker):
 
 
 @cache
-def queue_broker() -> QueueBroker:
-    """Return the broker of this process."""
+def queue_broker(queue: str) -> QueueBroker:  # noqa: ARG001
+    """Return this process's broker of one queue.
+
+    Queues share nothing in a worker, so that one's jobs never take another's slots.
+    """
     return QueueBroker(redis_url())
 
 
@@ -189,7 +192,7 @@ def actor(
 ) -> Callable[[Callable[..., None]], Any]:
     """Declare a dramatiq actor; queue, time limit and retries must be said, never assumed."""
     return dramatiq.actor(
-        broker=queue_broker(),
+        broker=queue_broker(queue),
         queue_name=queue,
         time_limit=time_limit_s * 1000,
         max_retries=max_retries,
@@ -208,7 +211,7 @@ def send(queue: str, messages: dict[str, dict[str, Any]]) -> None:
     """
     if not messages:
         return
-    broker = queue_broker()
+    broker = queue_broker(queue)
     name = f"{broker.namespace}:{queue}"
     with broker.client.pipeline(transaction=True) as pipe:
         for message_id, payload in messages.items():

@@ -52,13 +52,14 @@ def attempts_drop(
 
 
 def workers_lost(attempts: list[tuple[UUID, int]]) -> int:
-    """Send the jobs again of claimed attempts whose lease has run out."""
-    if attempts:
-        logger.warning("%d jobs lost their worker and run again", len(attempts))
+    """Send the jobs again of claimed attempts that had no lease, unless they have ended since."""
     message = "the worker vanished while it was at this job"
-    return attempts_drop(
+    number = attempts_drop(
         attempts, AttemptState.CLAIMED, JobErrorCode.WORKER_LOST, message, count=True
     )
+    if number:
+        logger.warning("%d jobs lost their worker", number)
+    return number
 
 
 def messages_lost(workers: Callable[[], list[LiveWorker]]) -> int:

@@ -25,7 +25,7 @@ class LiveWorker:
     id: str
     host: str
     pid: int
-    broker: str
+    brokers: dict[str, str]
     slots: dict[str, int]
     code_version: str
     started_at: float
@@ -70,7 +70,9 @@ def messages_present(queue: str, workers: Iterable[LiveWorker]) -> tuple[set[str
     lying = cast("list[bytes]", valkey.lrange(f"{NAMESPACE}:{queue}", 0, -1))
     taken: set[str] = set()
     for worker in workers:
-        key = f"{NAMESPACE}:__acks__.{worker.broker}.{queue}"
+        if queue not in worker.brokers:
+            continue
+        key = f"{NAMESPACE}:__acks__.{worker.brokers[queue]}.{queue}"
         taken |= {m.decode() for m in cast("set[bytes]", valkey.smembers(key))}
     return {m.decode() for m in lying}, taken
 

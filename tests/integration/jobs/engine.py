@@ -75,7 +75,9 @@ def submit(scope: UUID, *, queue: str = "cpu", number: int = 1, **arguments: Any
     """Submit jobs of the tool "wait"."""
     root_of(scope)
     options = {
-        k: arguments.pop(k) for k in ("group", "limits", "content_key", "parent") if k in arguments
+        k: arguments.pop(k)
+        for k in ("group", "limits", "content_key", "parent", "max_attempts")
+        if k in arguments
     }
     group, parent = options.pop("group", None), options.pop("parent", None)
     experiment = ExperimentDescription(id=scope, name="test")

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def announce(slots: int) -> None:
     """Let control believe in a worker."""
     text = {
-        "id": "w", "host": "h", "pid": 1, "broker": "b", "slots": {"cpu": slots},
+        "id": "w", "host": "h", "pid": 1, "brokers": {"cpu": "b"}, "slots": {"cpu": slots},
         "code_version": "", "started_at": 0.0,
     }  # fmt: skip
     broker.client().set(broker.worker_key("w"), json.dumps(text))

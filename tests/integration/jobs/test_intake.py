@@ -26,7 +26,7 @@ def queued(engine: Engine) -> Job:
 
     job = submit(uuid4(), text="x")[0]
     announced = {
-        "id": "nobody", "host": "h", "pid": 1, "broker": "b", "slots": {"cpu": 9},
+        "id": "nobody", "host": "h", "pid": 1, "brokers": {"cpu": "b"}, "slots": {"cpu": 9},
         "code_version": "", "started_at": 0.0,
     }  # fmt: skip
     broker.client().set(broker.worker_key("nobody"), json.dumps(announced))
