@@ -52,10 +52,9 @@ def gaussian(image: NDArray[Any], sigma: float) -> NDArray[np.float32]:
     side = 2 * int(TRUNCATE * sigma + 0.5) + 1
     if side == 1:
         return values.copy() if values is image else values
-    smoothed: NDArray[np.float32] = cv2.GaussianBlur(
-        values, (side, side), sigma, borderType=cv2.BORDER_REPLICATE
-    )
-    return smoothed
+    border = cv2.BORDER_REPLICATE
+    smoothed = cv2.GaussianBlur(values, (side, side), sigma, borderType=border)
+    return np.asarray(smoothed, np.float32)
 
 
 @operation

@@ -241,7 +241,8 @@ def correct(
     corrected[image <= 0] = 0
     if image.dtype.kind == "f":
         return np.where(image <= 0, image, corrected).astype(image.dtype)
-    return np.clip(np.rint(corrected), 0, np.iinfo(image.dtype).max).astype(image.dtype)
+    top = np.iinfo(image.dtype).max
+    return np.asarray(np.clip(np.rint(corrected), 0, top), image.dtype)
 
 
 def usable_method(n_images: int, method: Method | None = None, *, force: bool = False) -> Method:

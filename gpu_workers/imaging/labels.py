@@ -24,14 +24,14 @@ def _relabel(labels: Labels, n: int, keep: NDArray[np.bool_]) -> tuple[Labels, i
     height, width = labels.shape
     new = np.zeros(n + 1, np.int32)
     result = np.zeros((height, width), np.int32)
-    count = np.int32(0)
+    count = 0
     for y in range(height):
         for x in range(width):
             old = labels[y, x]
             if old == 0 or not keep[old]:
                 continue
             if new[old] == 0:
-                count += np.int32(1)
+                count += 1
                 new[old] = count
             result[y, x] = new[old]
     return result, count
@@ -68,7 +68,7 @@ def label(mask: NDArray[np.bool_], connectivity: Literal[4, 8] = 8) -> Labels:
     n, raw = cv2.connectedComponents(
         np.ascontiguousarray(mask).view(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S
     )
-    ordered: Labels = _relabel(raw, n, np.ones(n + 1, np.bool_))[0]
+    ordered: Labels = _relabel(np.asarray(raw, np.int32), n, np.ones(n + 1, np.bool_))[0]
     return ordered
 
 

@@ -13,7 +13,7 @@ from gpu_workers.xp import operation
 N_BINS = 65536
 
 
-def _histogram(image: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _histogram(image: NDArray[Any]) -> tuple[NDArray[np.signedinteger], NDArray[np.floating]]:
     """Return counts and centres of the bins between the smallest and the largest value."""
     if image.dtype.kind in "ub" and image.dtype.itemsize <= 2:
         counts = np.bincount(image.ravel())
@@ -83,7 +83,8 @@ def _sample(image: NDArray[Any]) -> NDArray[np.float32]:
     """Return finite values of every k-th pixel, so that at least 2**18 stand for a large image."""
     values = image.ravel()
     values = values[:: max(1, values.size >> 18)].astype(np.float32)
-    return values[np.isfinite(values)]
+    finite: NDArray[np.float32] = values[np.isfinite(values)]
+    return finite
 
 
 @operation

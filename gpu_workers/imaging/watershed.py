@@ -76,12 +76,14 @@ def _levels(image: NDArray[Any], mask: NDArray[np.bool_]) -> tuple[NDArray[np.ui
     if image.dtype in (np.uint8, np.uint16):
         return image.astype(np.uint16, copy=False), int(image.max()) + 1
     values = image[mask]
+    values = values[np.isfinite(values)]
     if not values.size:
         return np.zeros(image.shape, np.uint16), 1
     low, high = float(values.min()), float(values.max())
     if low == high:
         return np.zeros(image.shape, np.uint16), 1
-    scaled = (image - low) * np.float32((N_LEVELS - 1) / (high - low))
+    known = np.nan_to_num(image, nan=high, posinf=high, neginf=low)
+    scaled = (known - low) * np.float32((N_LEVELS - 1) / (high - low))
     return np.clip(np.rint(scaled), 0, N_LEVELS - 1).astype(np.uint16), N_LEVELS
 
 
@@ -93,7 +95,7 @@ def watershed(image: NDArray[Any], seeds: Labels, mask: NDArray[np.bool_] | None
     ----------
     image : ndarray, shape (height, width)
         Heights; low ground floods first. uint8 and uint16 are taken as they are, other types are
-        put into 4,096 even levels between their minimum and maximum within `mask`; no NaN.
+        put into 4,096 even levels between their minimum and maximum within `mask`; NaN is highest.
     seeds : ndarray of int32, same shape
         Where each flood starts; 0 elsewhere. Seeds outside the mask are ignored.
     mask : ndarray of bool, same shape, optional

@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers.registry import Arguments
+from gpu_workers.registry import Arguments as BaseArguments
 
 
 class Kind(StrEnum):
@@ -84,13 +84,13 @@ class Module:
     title: str
     help: str
     VERSION: int
-    Arguments: type[Arguments]
+    Arguments: type[BaseArguments]
     function: Callable[..., Any]
     inputs: Mapping[str, Kind]
     optional: frozenset[str]
     outputs: Mapping[str, Kind]
 
-    def __call__(self, arguments: Arguments, images: Mapping[str, Any]) -> dict[str, Any]:
+    def __call__(self, arguments: BaseArguments, images: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs by name."""
         result = self.function(arguments, **images)
         values = (result,) if len(self.outputs) == 1 else result

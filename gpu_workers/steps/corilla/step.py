@@ -10,7 +10,6 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from gpu_workers.errors import UserError
 from gpu_workers.imaging.illumination import (
     MIN_IMAGES,
     SMOOTHING_SIGMA,
@@ -20,6 +19,7 @@ from gpu_workers.imaging.illumination import (
 )
 from gpu_workers.messages import Json, Message, Plan, Problem
 from gpu_workers.registry import Arguments, Step, StepContext, StepOutput
+from gpu_workers.steps.jterator.recipe import choose_projection
 from gpu_workers.storage import paths
 from gpu_workers.storage.illumination import (
     PERCENTILES,
@@ -87,15 +87,7 @@ class _Recipe:
     def resolve(cls, context: StepContext, arguments: CorillaArguments) -> _Recipe:
         layout = load_layout(context.root, context.inputs["layout"])
         plates = Plates.open(context.root, context.inputs["plates"], layout)
-        projection = arguments.projection if arguments.projection in plates.projections else None
-        if arguments.projection == "auto" and plates.projections:
-            projection = plates.projections[0]
-        elif arguments.projection in ("max", "mean") and projection is None:
-            raise UserError(
-                f"there is no {arguments.projection} projection: let imextract make one (its"
-                " argument projection)",
-                code="no_projection",
-            )
+        projection = choose_projection(arguments.projection, plates)
         shapes = Counter((s.height, s.width) for p in layout.plates for s in p.sites)
         shape, n = shapes.most_common(1)[0] if shapes else (None, 0)
         return cls(layout, plates, projection, shape, shapes.total() - n)

@@ -169,7 +169,8 @@ class SiteIndices:
         columns = load_columns(part, object_type, "t", "z", "label", "owned")
         with np.load(root / indices_path(key, plate)) as data:
             first = data[f"{object_type}/first"][site]
-        return cls(*columns, first)
+        t, z, label, owned = columns
+        return cls(t, z, label, owned, first)
 
     def table(self, t: int, z: int) -> NDArray[np.uint32]:
         """Return the index of each label of a plane; 0 for background and copies that don't count."""

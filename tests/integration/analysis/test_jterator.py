@@ -283,3 +283,47 @@ def test_the_projection_is_analysed_where_there_is_one(tmp_path: Path) -> None:
     assert projected.plate("Nuclei", PLATE).n_objects == n
     assert planes.plate("Nuclei", PLATE).n_objects == 3 * n
     assert projected.plate("Nuclei", PLATE).shape[2] == 1
+
+
+def test_more_objects_in_a_site_than_16_bits_hold(tmp_path: Path) -> None:
+    layout = plates.layout([[(0, 0, 560, 560)]], ("uint16",), height=1024, width=1024)
+    image = np.full((560, 560), 100, np.uint16)
+    image[::2, ::2] = 900
+    inputs = plates.write(tmp_path, layout, {(0, 0, 0, 0): image})
+    pipeline = {
+        "channels": {"dna": "C00"},
+        "modules": [
+            {"module": "threshold_otsu", "inputs": {"image": "dna"}, "outputs": {"mask": "m"}},
+            {"module": "separate", "inputs": {"mask": "m"}, "outputs": {"labels": "dots"},
+             "arguments": {"method": "none"}},
+            {"module": "measure_intensity", "inputs": {"objects": "dots", "channels": "*"}},
+        ],
+        "objects": [{"name": "Dots", "labels": "dots"}],
+    }  # fmt: skip
+
+    manifest, _ = analyse(tmp_path, inputs, pipeline=pipeline)
+
+    store = FeatureStore(tmp_path, manifest_path(manifest.key))
+    found = mosaic(tmp_path, manifest, "Dots")[0, 0, 0]
+    assert manifest.plate("Dots", PLATE).n_objects == 280 * 280 > 65535
+    np.testing.assert_array_equal(found[:560:2, :560:2].ravel(), np.arange(1, 280 * 280 + 1))
+    assert (store.column("Dots", PLATE, "Intensity_mean_C00") == 900).all()
+    assert store.object("Dots", PLATE, 70000)["label"] == 70000
+
+
+def test_float_images_with_unknown_pixels(tmp_path: Path) -> None:
+    made = scene(wells=1, rows=1, columns=1)
+    layout = plates.layout(
+        [[(0, 0, 256, 256)]], ("float32", "float32"), height=SHARD, width=SHARD, shard=SHARD
+    )
+    planes = {k: v.astype(np.float32) / 1000 for k, v in made.planes().items()}
+    planes[0, 0, 1, 0][made.truth[:256, :256] == 3] = np.nan
+    planes[0, 0, 0, 0][0, :] = np.nan
+    inputs = plates.write(tmp_path, layout, planes)
+
+    manifest, _ = analyse(tmp_path, inputs, cells="channel", cells_channel="C01")
+
+    store = FeatureStore(tmp_path, manifest_path(manifest.key))
+    values = store.column("Nuclei", PLATE, "Intensity_mean_C01")
+    assert values.size == made.truth.max()
+    assert np.isnan(values).sum() == 1

@@ -67,3 +67,10 @@ def test_seeds_outside_the_mask_are_ignored() -> None:
     mask = np.array([[False, True, True, True]])
 
     np.testing.assert_array_equal(watershed(np.zeros((1, 4), "u1"), seeds, mask), [[0, 2, 2, 2]])
+
+
+def test_unknown_ground_floods_last() -> None:
+    image = np.array([[0, 1, np.nan, 1, 0]], np.float32)
+    seeds = np.array([[1, 0, 0, 0, 2]], np.int32)
+
+    np.testing.assert_array_equal(watershed(image, seeds), [[1, 1, 1, 2, 2]])
