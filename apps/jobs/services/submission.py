@@ -134,8 +134,13 @@ def _reuse(row: Job, earlier: Job, now: datetime) -> None:
 
 
 @transaction.atomic
-def jobs_kill(*, parent: UUID | None = None, job_ids: Iterable[UUID] | None = None) -> list[Job]:
-    """End all unfinished jobs of a parent, or those named, at once; returns those that it ended.
+def jobs_kill(
+    *,
+    parent: UUID | None = None,
+    job_ids: Iterable[UUID] | None = None,
+    scope: UUID | None = None,
+) -> list[Job]:
+    """End all unfinished jobs of a parent or scope, or those named; returns those that it ended.
 
     Workers that are at one of them drop it within half a second; what they still report is refused.
     Handlers are not called: who kills knows. Killing twice does nothing the second time.
@@ -143,6 +148,8 @@ def jobs_kill(*, parent: UUID | None = None, job_ids: Iterable[UUID] | None = No
     found = Job.objects.filter(state__in=ALIVE)
     if job_ids is not None:
         found = found.filter(id__in=list(job_ids))
+    elif scope is not None:
+        found = found.filter(scope=scope)
     else:
         found = found.filter(parent__in=[parent] if parent is not None else [])
     scopes_lock(found.values_list("scope", flat=True).distinct())
