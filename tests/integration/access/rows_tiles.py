@@ -1,6 +1,5 @@
 """Who may do what with the routes of pictures, pixels and measurements. Rows: see `roles`."""
 
-import tempfile
 from pathlib import Path
 
 from django.conf import settings
@@ -14,7 +13,6 @@ def build(world: World) -> dict[str, object]:
     """Put pixels behind the world's mosaic, and add an object set with measurements."""
     mosaic = Mosaic.objects.filter(id=world.arguments.get("mosaic_id")).first()
     Path(settings.TISSUEMAPS_DATA).mkdir(parents=True, exist_ok=True)
-    assert Path(settings.TISSUEMAPS_DATA).is_relative_to(tempfile.gettempdir())
     served = serve(world.experiment, world.plate, mosaic=mosaic)
     assert ObjectSet.objects.filter(id=served.objects.id).exists()
     return {
