@@ -172,6 +172,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "LevelEnum": "apps.core.permissions.LEVELS",
         "GroupRoleEnum": "apps.accounts.models.Role",
+        "WorkflowStateEnum": "apps.workflows.serializers.STATES",
+        "JobStateEnum": "apps.workflows.serializers.JOB_STATES",
     },
 }
 
