@@ -84,7 +84,11 @@ def test_no_function_is_too_long() -> None:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                # An array function's docstring may be longer than its code.
+                words = ast.get_docstring(node, clean=False) or ""
+                length = (
+                    (node.end_lineno or node.lineno) - node.lineno + 1 - len(words.splitlines())
+                )
                 if length > MAX_FUNCTION:
                     long.append((relative(path), node.name, length))
 
