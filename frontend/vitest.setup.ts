@@ -1,4 +1,9 @@
-/** jsdom lacks three browser interfaces that Mantine asks for at start. */
+/** jsdom lacks three browser interfaces that Mantine asks for at start; each test starts with an empty page. */
+
+import { cleanup } from "@testing-library/react";
+import { afterEach } from "vitest";
+
+afterEach(cleanup);
 
 class NoResizes {
   observe(): void {}

@@ -1,6 +1,8 @@
 /** A step's arguments as a form made of its JSON Schema, with help and errors at each field. */
 
+import { Text } from "@mantine/core";
 import Form from "@rjsf/mantine";
+import type { FieldErrorProps } from "@rjsf/utils";
 import validator from "@rjsf/validator-ajv8";
 import { useMemo } from "react";
 import type { Entry } from "../api/types";
@@ -16,6 +18,17 @@ export interface ArgumentsFormProps {
   onChange: (value: Record<string, unknown>) => void;
 }
 
+/** Errors of lists and groups of fields; single fields show their own. */
+function GroupErrors({ errors, schema }: FieldErrorProps) {
+  if (!errors?.length || (schema.type !== "array" && schema.type !== "object")) return null;
+  return (
+    <Text size="xs" c="red.4">
+      {errors.map((error) => String(error)).join(" ")}
+    </Text>
+  );
+}
+
+const TEMPLATES = { FieldErrorTemplate: GroupErrors };
 const UI = { "ui:submitButtonOptions": { norender: true } };
 
 export function ArgumentsForm({ step, value, disabled, faults, onChange }: ArgumentsFormProps) {
@@ -32,6 +45,7 @@ export function ArgumentsForm({ step, value, disabled, faults, onChange }: Argum
         idPrefix={`step-${step.name}`}
         schema={schema}
         uiSchema={UI}
+        templates={TEMPLATES}
         formData={formData}
         validator={validator}
         disabled={disabled}

@@ -28,10 +28,10 @@ export const STATE_COLORS: Record<State, string> = {
   waiting: "dark.4",
   queued: "dark.3",
   running: "blue.8",
-  succeeded: "green.9",
+  succeeded: "#1f6f33",
   failed: "red.9",
   killed: "orange.9",
-  reused: "green.9",
+  reused: "#1f6f33",
   skipped: "dark.4",
 };
 
