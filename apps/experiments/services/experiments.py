@@ -18,6 +18,7 @@ from apps.core.permissions import Level
 from apps.experiments.models import Acquisition, Channel, Experiment, Plate
 from apps.experiments.selectors import acquisition_get, experiment_get, plate_get
 from apps.experiments.services.access import access_changed
+from apps.jobs.services import jobs_kill
 from gpu_workers import registry
 
 M = TypeVar("M", bound=Model)
@@ -103,9 +104,10 @@ def _saved(row: M, fields: dict[str, Any]) -> M:
 
 @transaction.atomic
 def experiment_delete(*, user: User, experiment_id: UUID) -> None:
-    """Hide an experiment from everybody at once; rows and files go with the next collection."""
+    """Hide an experiment from everybody and end its jobs; rows and files are collected later."""
     experiment = experiment_get(user=user, experiment_id=experiment_id, level=Level.OWN)
     _saved(experiment, {"deleted_at": timezone.now()})
+    jobs_kill(scope=experiment_id)
     access_changed([experiment_id])
     audit.record(actor=user, action="experiment.delete", obj=experiment)
 
