@@ -18,6 +18,7 @@ import redis.asyncio
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.db import Error
 from django.http.request import validate_host
 from django.urls import path
 from rest_framework.exceptions import APIException
@@ -209,14 +210,13 @@ class ExperimentConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     def _may_see(self) -> bool:
         try:
             if self._token is not None:
-                self.user, _ = bearer_user(self._token)
+                user, _ = bearer_user(self._token)
             else:
-                self.user.refresh_from_db()
-            if not self.user.is_active:
-                return False
-            experiment_get(user=self.user, experiment_id=self.experiment)
-        except (APIException, ApplicationError, type(self.user).DoesNotExist):
+                user = selectors.person_get(user_id=self.user.pk)
+            experiment_get(user=user, experiment_id=self.experiment)
+        except (APIException, ApplicationError):
             return False
+        self.user = user
         return True
 
     async def _guard(self) -> None:
@@ -225,7 +225,16 @@ class ExperimentConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._moved.wait(), RECHECK_S)
             self._moved.clear()
-            if not await self._may_see():
+            try:
+                allowed = await self._may_see()
+            except Error:
+                logger.warning(
+                    "access could not be asked for; it is asked for again", exc_info=True
+                )
+                await asyncio.sleep(1.0)
+                self._moved.set()
+                continue
+            if not allowed:
                 await self._say({"type": "closed", "code": "access_revoked"})
                 await self.close(REVOKED)
                 return

@@ -5,11 +5,12 @@ They are the whole experiment's: a grant on a part of it shows none (logs name e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 
+from apps.accounts.models import User
 from apps.core.errors import NotFound
 from apps.experiments.models import Experiment
 from apps.experiments.selectors import experiment_get, reach
@@ -18,9 +19,6 @@ from apps.jobs.selectors import counts_of, events_after, job_find, log_read, seq
 from apps.jobs.services.queue import progress_read
 from apps.workflows.models import SavedDescription, StepRun, Workflow
 from apps.workflows.selectors.types import Description, description_default
-
-if TYPE_CHECKING:
-    from apps.accounts.models import User
 
 EVENTS = 1000
 
@@ -32,6 +30,14 @@ def whole_experiment(*, user: User, experiment_id: UUID, level: str = "view") ->
     if seen.plates != "all" or seen.object_types != "all":
         raise NotFound("only parts of this experiment are shared with you")
     return experiment
+
+
+def person_get(*, user_id: UUID) -> User:
+    """Return an active user as the database has them now; raises NotFound."""
+    user = User.objects.filter(id=user_id, is_active=True).first()
+    if user is None:
+        raise NotFound("there is no such user")
+    return user
 
 
 def description_get(*, user: User, experiment_id: UUID) -> Description:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from channels.auth import UserLazyObject
 from channels.db import database_sync_to_async
 from channels.layers import channel_layers
 from channels.routing import URLRouter
@@ -39,7 +40,10 @@ def socket(
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     path = f"/ws/v1/experiments/{experiment.id}/{query}"
     communicator = WebsocketCommunicator(URLRouter(routes), path, headers=raw)
-    communicator.scope["user"] = user
+    # As the session middleware of channels gives it: resolved, but behind a lazy object.
+    communicator.scope["user"] = lazy = UserLazyObject() if user else None
+    if lazy is not None:
+        lazy._wrapped = user
     return communicator
 
 
@@ -181,3 +185,36 @@ async def test_progress_is_passed_on_without_a_number(experiment: Experiment, ow
 
     assert await client.receive_json_from() == message
     await client.disconnect()
+
+
+async def test_an_idle_socket_stays_open(experiment: Experiment, owner: User) -> None:
+    client = socket(experiment, owner, **BROWSER)
+    await client.connect()
+    await client.receive_json_from()
+
+    assert await client.receive_nothing(timeout=10, interval=1)
+    await database_sync_to_async(publish)(experiment)
+
+    assert (await client.receive_json_from())["to"] == 1
+    await client.disconnect()
+
+
+async def test_a_deactivated_user_is_put_out(experiment: Experiment, owner: User) -> None:
+    client = socket(experiment, owner, **BROWSER)
+    await client.connect()
+    await client.receive_json_from()
+
+    await database_sync_to_async(_deactivate)(owner, experiment)
+
+    closed = await client.receive_json_from(timeout=2)
+    assert closed == {"type": "closed", "code": "access_revoked"}
+
+
+def _deactivate(user: User, experiment: Experiment) -> None:
+    from django.db import transaction
+
+    from apps.experiments.services import access_changed
+
+    with transaction.atomic():
+        User.objects.filter(id=user.id).update(is_active=False)
+        access_changed([experiment.id])
