@@ -64,6 +64,7 @@ export function HeatMapPanel() {
         size="xs"
         mt={8}
         fullWidth
+        variant="default"
         disabled={!type || !feature || !features.includes(feature)}
         loading={send.isPending || asked !== null}
         onClick={() => type && feature && send.mutate({ object_type: type, feature, per })}

@@ -132,7 +132,7 @@ function WellGrid({ wells, means, range, colors }: WellGridProps) {
           key={column}
           x={column + 0.5}
           y={-0.25}
-          fontSize={Math.min(0.5, columns / 30 + 0.2)}
+          fontSize={Math.min(0.5, columns / 40 + 0.2)}
           textAnchor="middle"
           fill="var(--mantine-color-dimmed)"
         >
@@ -144,13 +144,25 @@ function WellGrid({ wells, means, range, colors }: WellGridProps) {
           key={row}
           x={-0.4}
           y={row + 0.68}
-          fontSize={Math.min(0.5, columns / 30 + 0.2)}
+          fontSize={Math.min(0.5, columns / 40 + 0.2)}
           textAnchor="middle"
           fill="var(--mantine-color-dimmed)"
         >
           {ROW_NAMES(row)}
         </text>
       ))}
+      {Array.from({ length: rows * columns }, (_, at) => [Math.floor(at / columns), at % columns]).map(
+        ([row = 0, column = 0]) => (
+          // Where the microscope took nothing there is only a dot.
+          <circle
+            key={`${row} ${column}`}
+            cx={column + 0.5}
+            cy={row + 0.5}
+            r={0.08}
+            fill="var(--mantine-color-dark-4, #444)"
+          />
+        ),
+      )}
       {wells.map((well) => {
         const mean = byName.get(well.name);
         const color = mean && range ? colorOf(mean.mean, range[0], range[1], colors) : null;
