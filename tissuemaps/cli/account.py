@@ -1,5 +1,7 @@
 """Make a user with a research group: ``python -m tissuemaps.cli.account USER GROUP`` (password on stdin).
 
+``--close USER`` locks one whose password, read the same way, is still that known one.
+
 A process of its own: the command line that supervises the platform never opens the database.
 """
 
@@ -26,8 +28,18 @@ def ensure_account(username: str, password: str, group_name: str) -> None:
         membership_set(group=group, user=user, role=Role.MANAGER, actor=user)
 
 
+def close_account(username: str, password: str) -> None:
+    """Lock a user who still has that well-known password: it serves on a loopback address only."""
+    from apps.accounts.models import User
+
+    user = User.objects.filter(username=username).first()
+    if user is not None and user.check_password(password):
+        user.set_unusable_password()
+        user.save()
+
+
 def main(arguments: list[str]) -> int:
-    """Read the password from stdin and make the account."""
+    """Read the password from stdin and make the account, or close it."""
     if len(arguments) != 2:
         sys.stderr.write("usage: python -m tissuemaps.cli.account USER GROUP < password\n")
         return 2
@@ -35,7 +47,11 @@ def main(arguments: list[str]) -> int:
     import django
 
     django.setup()
-    ensure_account(arguments[0], sys.stdin.readline().rstrip("\n"), arguments[1])
+    password = sys.stdin.readline().rstrip("\n")
+    if arguments[0] == "--close":
+        close_account(arguments[1], password)
+    else:
+        ensure_account(arguments[0], password, arguments[1])
     return 0
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import ipaddress
 import json
 import secrets
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from tissuemaps.cli.client import Client
-from tissuemaps.cli.up import options
+from tissuemaps.cli.up import DEMO_USER as USER
+from tissuemaps.cli.up import call_account, is_loopback, options
 from tissuemaps.embedded.errors import StartError
 from tissuemaps.embedded.platform import Platform, running
-from tissuemaps.embedded.state import CHECKOUT, check_writable, locate
+from tissuemaps.embedded.state import check_writable, locate
 
-USER, GROUP = "demo", "Demonstration"
+GROUP = "Demonstration"
 EXPERIMENT = "Demonstration plate"
 FINISHED = {"succeeded", "failed", "killed", "reused"}
 SPACE_MB = 4000
@@ -213,23 +211,6 @@ def _jobs(step: Json) -> str:
     return f" ({', '.join(f'{v} {k}' for k, v in counts.items())})" if counts else ""
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _make_account(platform: Platform, password: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tissuemaps.cli.account", USER, GROUP],
-        input=password, env=platform.environment, cwd=CHECKOUT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise StartError(f"cannot make the demo user: {last[0]}")
-
-
 def _finished_before(client: Client) -> str | None:
     """Return an experiment of an earlier demo that came to its end, if there is one."""
     for experiment in client.every("experiments/"):
@@ -333,11 +314,11 @@ def _main(
 ) -> dict[str, Json]:
     """Run the platform and the journey; returns the summary once everything has stopped."""
     started = time.monotonic()
-    password = USER if _is_loopback(arguments.host) else secrets.token_urlsafe(12)
+    password = USER if is_loopback(arguments.host) else secrets.token_urlsafe(12)
     outcome = _Outcome()
     with running(chosen) as platform:
         journey = Journey(Client(platform.url), platform.stopping)
-        _make_account(platform, password)
+        call_account(platform, [USER, GROUP], password)
         journey.client.login(USER, password, "demo")
         journey.seconds["start"] = round(time.monotonic() - started, 2)
         say(f"TissueMAPS runs at {platform.url} ({journey.seconds['start']:.1f} s)")

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
+import subprocess
 import sys
 
 from tissuemaps.embedded.errors import StartError
 from tissuemaps.embedded.platform import (
     Options,
+    Platform,
     environment_of_running,
     running,
     worker_environment,
 )
 from tissuemaps.embedded.services import environment
-from tissuemaps.embedded.state import locate
+from tissuemaps.embedded.state import CHECKOUT, locate
+
+DEMO_USER = "demo"  # whose password is the same word, on a loopback address
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches what listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def call_account(platform: Platform, arguments: list[str], password: str) -> None:
+    """Make or close an account in a process of its own; StartError where that fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tissuemaps.cli.account", *arguments],
+        input=password, env=platform.environment, cwd=CHECKOUT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise StartError(f"the account {arguments[-1]} cannot be changed: {last[0]}")
 
 
 def options(arguments: argparse.Namespace) -> Options:
@@ -29,6 +53,13 @@ def options(arguments: argparse.Namespace) -> Options:
 def up(arguments: argparse.Namespace) -> int:
     """Run the platform until stopped by a signal."""
     with running(options(arguments)) as platform:
+        if not is_loopback(arguments.host):
+            call_account(platform, ["--close", DEMO_USER], DEMO_USER)
+            if not os.environ.get("TISSUEMAPS_HOSTS"):
+                print(
+                    "set TISSUEMAPS_HOSTS to the names that browsers use; others are refused",
+                    flush=True,
+                )
         print(f"TissueMAPS is at {platform.url}", flush=True)
         print(f"state and logs: {platform.supervisor.state.folder}   stop: Ctrl-C", flush=True)
         platform.watch()

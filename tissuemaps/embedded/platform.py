@@ -95,6 +95,8 @@ def run_django(arguments: list[str], env: Mapping[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, str(CHECKOUT / "manage.py"), *arguments],
         env=dict(env), cwd=CHECKOUT, capture_output=True, text=True, check=False,
+        # A Ctrl-C is the supervisor's to handle.
+        start_new_session=True,
     )  # fmt: skip
     if done.returncode:
         last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
@@ -178,10 +180,13 @@ def services(state: State | None = None) -> Iterator[tuple[Supervisor, dict[str,
     prepare(state)
     with locked(state):
         supervisor = Supervisor(state)
+        # Of an earlier start: others must not take it for ours.
+        state.environment_file.unlink(missing_ok=True)
         try:
             yield supervisor, environment(state, start_services(supervisor))
         finally:
             supervisor.stop()
+            state.environment_file.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -199,6 +204,8 @@ def running(options: Options) -> Iterator[Platform]:
         )
         url = start_web(supervisor, env, options.host, port) if options.web else ""
         start_workers(supervisor, env, options.slots)
+        if stopping.is_set():
+            raise KeyboardInterrupt
         yield Platform(supervisor, env, url, stopping)
 
 
