@@ -327,3 +327,31 @@ def test_float_images_with_unknown_pixels(tmp_path: Path) -> None:
     values = store.column("Nuclei", PLATE, "Intensity_mean_C01")
     assert values.size == made.truth.max()
     assert np.isnan(values).sum() == 1
+
+
+def test_unknown_names_are_refused_by_name(tmp_path: Path) -> None:
+    made = scene(wells=1, rows=1, columns=1)
+    manifest, _ = analyse(tmp_path, written(tmp_path, made))
+    store = FeatureStore(tmp_path, manifest_path(manifest.key))
+
+    for call, code in (
+        (lambda: store.column("Nuclei", PLATE, "Morphology_Aera"), "unknown_feature"),
+        (lambda: store.column("Nuclie", PLATE, "Morphology_Area"), "unknown_object_type"),
+        (lambda: store.column("Nuclei", "no plate", "Morphology_Area"), "unknown_plate"),
+        (lambda: store.object("Nuclei", PLATE, 10**6), "unknown_object"),
+    ):
+        with pytest.raises(DataMissing) as caught:
+            call()
+        assert caught.value.code == code
+
+
+def test_columns_are_shared_and_cannot_be_changed(tmp_path: Path) -> None:
+    made = scene(wells=1, rows=1, columns=1)
+    manifest, _ = analyse(tmp_path, written(tmp_path, made))
+    store = FeatureStore(tmp_path, manifest_path(manifest.key))
+
+    first = store.column("Nuclei", PLATE, "Morphology_Area")
+
+    assert store.column("Nuclei", PLATE, "Morphology_Area") is first
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 1
