@@ -131,6 +131,7 @@ async def test_revoked_access_closes_the_socket_at_once(
     closed = await client.receive_json_from(timeout=2)
     assert closed == {"type": "closed", "code": "access_revoked"}
     assert (await client.receive_output())["code"] == 4403
+    await client.disconnect()
 
 
 async def test_log_is_tailed_to_its_end(experiment: Experiment, owner: User) -> None:
@@ -208,6 +209,8 @@ async def test_a_deactivated_user_is_put_out(experiment: Experiment, owner: User
 
     closed = await client.receive_json_from(timeout=2)
     assert closed == {"type": "closed", "code": "access_revoked"}
+    assert (await client.receive_output())["code"] == 4403
+    await client.disconnect()
 
 
 def _deactivate(user: User, experiment: Experiment) -> None:
