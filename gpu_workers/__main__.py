@@ -7,6 +7,7 @@ any job; ``inspect DIR`` says what a reader sees. Errors go to standard error, e
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import sys
@@ -65,14 +66,21 @@ def _print_result(result: JobResult) -> int:
     return 0 if result.state == "succeeded" else 1
 
 
+def _execute(spec: JobSpec, root: Path) -> JobResult:
+    """Do a job; what it prints goes to standard error, standard output is the result alone."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return execute(spec, root, _progress)
+
+
 def _step(options: argparse.Namespace) -> int:
     experiment = ExperimentDescription.model_validate_json(Path(options.experiment).read_bytes())
     arguments, inputs = _json(options.arguments), _json(options.inputs)
     options.root.mkdir(parents=True, exist_ok=True)
     if options.phase == "all":
-        output, problems = run_step(
-            options.root, options.name, experiment, arguments, inputs, _progress
-        )
+        with contextlib.redirect_stdout(sys.stderr):
+            output, problems = run_step(
+                options.root, options.name, experiment, arguments, inputs, _progress
+            )
         answer = {
             "output": output.output,
             "products": output.products,
@@ -93,7 +101,7 @@ def _step(options: argparse.Namespace) -> int:
         round=options.round,
         batch=_json(options.batch),
     )
-    return _print_result(execute(spec, options.root, _progress))
+    return _print_result(_execute(spec, options.root))
 
 
 def _root_of(spec: Path) -> Path:
@@ -107,7 +115,7 @@ def _root_of(spec: Path) -> Path:
 def _run(options: argparse.Namespace) -> int:
     spec = JobSpec.model_validate_json(options.spec.read_bytes())
     root = options.root or _root_of(options.spec)
-    result = execute(spec, root, _progress)
+    result = _execute(spec, root)
     if options.out is not None:
         text = result.model_dump_json(indent=1)
         paths.write_atomically(options.out / "result.json", text.encode())

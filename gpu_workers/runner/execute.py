@@ -1,4 +1,4 @@
-"""Do one job in this process: `execute` (from a spec) and `run_step` (a whole step, for the command line)."""
+"""Do one job in this process: `execute` (from a spec), `run_step` (a whole step)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+from pydantic import ValidationError
 
 from gpu_workers import registry
 from gpu_workers.errors import DataMissing, TissueMapsError, UserError
@@ -41,16 +44,25 @@ def _context(spec: JobSpec, root: Path, progress: Progress) -> StepContext:
     )
 
 
+def _arguments(entry: Any, spec: JobSpec) -> Any:
+    """Return the arguments of a step or tool; only here is a wrong value a user's mistake."""
+    try:
+        return entry.Arguments.model_validate(spec.arguments)
+    except ValidationError as error:
+        text = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UserError(text, code="invalid_arguments") from error
+
+
 def _dispatch(spec: JobSpec, context: StepContext) -> Json:
     if spec.kind == "tool":
         tool = registry.load("tools", spec.name)()
-        output = tool.run(context, tool.Arguments.model_validate(spec.arguments), spec.batch)
+        output = tool.run(context, _arguments(tool, spec), spec.batch)
         return {"output": output.output, "products": output.products}
     step = registry.load("steps", spec.name)()
     missing = [name for name in step.requires if name not in context.inputs]
     if missing:
         raise DataMissing(f"{spec.name} needs {', '.join(missing)}, which no earlier step has made")
-    arguments = step.Arguments.model_validate(spec.arguments)
+    arguments = _arguments(step, spec)
     if spec.kind == "plan":
         return {"plan": step.plan(context, arguments)}
     run = spec.kind == "run"
@@ -59,11 +71,6 @@ def _dispatch(spec: JobSpec, context: StepContext) -> Json:
 
 
 def _describe(error: Exception) -> JobError:
-    from pydantic import ValidationError
-
-    if isinstance(error, ValidationError):
-        text = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        return JobError(code="invalid_arguments", message=text, user=True)
     if isinstance(error, TissueMapsError):
         return JobError(
             code=error.code,
@@ -86,7 +93,9 @@ def execute(spec: JobSpec, root: Path, progress: Progress = _silent) -> JobResul
         done = _dispatch(spec, context)
     except Exception as exception:
         error = _describe(exception)
-        logger.exception("%s %s failed: %s", spec.kind, spec.name, error.message)
+        # Where in our code a user's mistake was noticed helps nobody.
+        trace = None if error.user else exception
+        logger.error("%s %s failed: %s", spec.kind, spec.name, error.message, exc_info=trace)
     return JobResult(
         job=spec.job,
         attempt=spec.attempt,
