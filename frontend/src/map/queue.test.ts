@@ -133,7 +133,7 @@ test("a second refusal is a failure and not a loop", async () => {
   await settled();
 
   expect(asked.length).toBe(2);
-  expect(queue.trouble).toBe("access refused");
+  expect(queue.trouble).toBe("Access was refused");
 });
 
 test("a fetcher that throws is a failure", async () => {

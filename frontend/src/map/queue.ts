@@ -160,7 +160,7 @@ export class RequestQueue {
       this.options.changed();
       return;
     }
-    this.fail(wanted.key, answer.status === "refused" ? "access refused" : answer.reason);
+    this.fail(wanted.key, answer.status === "refused" ? "Access was refused" : answer.reason);
   }
 
   private fail(key: string, reason: string): void {

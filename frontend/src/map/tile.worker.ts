@@ -36,7 +36,7 @@ async function load(id: number, wanted: Wanted): Promise<void> {
     ) {
       answer({ id, status: "empty" });
     } else if (response.status === 401 || response.status === 403) answer({ id, status: "refused" });
-    else if (!response.ok) answer({ id, status: "failed", reason: `the server answered ${response.status}` });
+    else if (!response.ok) answer({ id, status: "failed", reason: `The server answered ${response.status}` });
     else {
       const { data, transfer } = await decode(wanted.kind, new Uint8Array(await response.arrayBuffer()));
       answer({ id, status: "loaded", data }, transfer);

@@ -24,7 +24,7 @@ export function startWorkers(count = 2): Workers {
       // A worker that cannot start answers nothing: fail what waits instead of waiting for ever.
       for (const [id, settle] of waiting) {
         if (id % count === workers.indexOf(worker)) {
-          settle({ status: "failed", reason: event.message || "the tile worker stopped" });
+          settle({ status: "failed", reason: event.message || "The tile worker stopped" });
           waiting.delete(id);
         }
       }
