@@ -24,7 +24,7 @@ def image(folder: Path, well: str, site: int, channel: int, t: int = 1, z: int =
 
 def labelled_nuclei(pixels: np.ndarray) -> np.ndarray:
     """An independent, simple count: smooth, fixed threshold between background and nuclei, label."""
-    _, count = ndimage.label(ndimage.gaussian_filter(pixels, 1) > 450)
+    _, count = ndimage.label(ndimage.gaussian_filter(pixels, 1) > 380)
     return np.array(ndimage.center_of_mass(np.ones_like(pixels), _, range(1, count + 1)))
 
 
