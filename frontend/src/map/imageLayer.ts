@@ -179,3 +179,9 @@ export interface Sample {
   value: number;
   level: number;
 }
+
+/** Return a stored value in the microscope's units. */
+export function inUnits(source: ImageSource, index: number, stored: number): number {
+  const channel = source.channels.find((c) => c.index === index);
+  return channel ? stored * channel.scale + channel.offset : stored;
+}

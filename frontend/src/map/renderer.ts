@@ -8,13 +8,13 @@ import type { StoreApi } from "zustand/vanilla";
 import type { ViewState } from "../store/viewState";
 import { type ColumnOf, Frame, type Mark } from "./frame";
 import type { GL } from "./gl";
-import { ImageLayer } from "./imageLayer";
+import { ImageLayer, inUnits } from "./imageLayer";
 import { LabelLayer } from "./labelLayer";
 import type { Segments } from "./mvt";
 import { OutlineLayer } from "./outlineLayer";
 import { type Camera, corner, pyramidAt, type Tile } from "./pyramid";
 import { RequestQueue, type Wanted } from "./queue";
-import { EMPTY_SCENE, type ImageSource, type ObjectSource, type Scene } from "./scene";
+import { EMPTY_SCENE, type ObjectSource, type Scene } from "./scene";
 import { ValueTextures } from "./values";
 import { WellLayer } from "./wellLayer";
 import { startWorkers, type Workers } from "./workers";
@@ -299,9 +299,4 @@ export class MapRenderer {
     else this.layers.outlines.put(wanted.key, data as Segments, keep);
     this.invalidate();
   }
-}
-
-function inUnits(source: ImageSource, index: number, stored: number): number {
-  const channel = source.channels.find((c) => c.index === index);
-  return channel ? stored * channel.scale + channel.offset : stored;
 }
