@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from gpu_workers.storage.features import FeatureStore
 
 
+# Where an object lies, served like its measurements: scripts join object types by them.
+PLACES = ("site", "t", "z", "label", "y", "x", "is_border")
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """Values as they go to the browser, and the range they stand for."""
@@ -60,6 +64,17 @@ def _limits(
     return found
 
 
+def _values(objects: ObjectSet, name: str) -> tuple[dict[str, Any], NDArray[np.floating]]:
+    kind, plate = objects.object_type.name, str(objects.plate_id)
+    if name in PLACES:
+        places = _store_of(objects).positions(kind, plate)
+        return {}, places.get(name, np.empty(0)).astype(np.float32)
+    feature = next((f for f in objects.info.get("features", []) if f["name"] == name), None)
+    if feature is None:
+        raise NotFound(f"{kind} have no measurement {name[:100]!r}")
+    return feature, _store_of(objects).column(kind, plate, name)
+
+
 def feature_column(
     *,
     user: User,
@@ -74,6 +89,9 @@ def feature_column(
 ) -> Column:
     """Return a measurement of `count` objects from index `first` on, little-endian.
 
+    Besides the set's measurements there are the columns of `PLACES`; positions are pixels of the
+    plate's mosaic.
+
     Raises
     ------
     NotFound
@@ -82,10 +100,7 @@ def feature_column(
         An empty range of values.
     """
     objects = object_set_get(user=user, experiment_id=experiment_id, object_set_id=object_set_id)
-    feature = next((f for f in objects.info.get("features", []) if f["name"] == name), None)
-    if feature is None:
-        raise NotFound(f"{objects.object_type.name} have no measurement {name[:100]!r}")
-    values = _store_of(objects).column(objects.object_type.name, str(objects.plate_id), name)
+    feature, values = _values(objects, name)
     limits = _limits(feature, values, low, high)
     part = values[first - 1 : None if count is None else first - 1 + count]
     data = quantised(part, *limits) if kind == "u1" else np.ascontiguousarray(part, "<f4")

@@ -132,6 +132,20 @@ def test_a_column_as_bytes(client: APIClient, served: Served) -> None:
     assert missing.status_code == 404
 
 
+def test_places_are_columns_like_measurements(client: APIClient, served: Served) -> None:
+    url = f"{base(served)}/object-sets/{served.objects.id}"
+
+    columns = {
+        name: np.frombuffer(client.get(f"{url}/features/{name}/").content, "<f4")
+        for name in ("site", "label", "y", "x")
+    }
+
+    for index in (1, 3):
+        single = client.get(f"{url}/objects/{index}/").json()
+        for name, values in columns.items():
+            assert values[index - 1] == pytest.approx(single[name])
+
+
 def test_one_object(client: APIClient, served: Served) -> None:
     address = f"{base(served)}/object-sets/{served.objects.id}/objects"
 
