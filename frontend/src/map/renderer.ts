@@ -117,10 +117,6 @@ export class MapRenderer {
     };
   }
 
-  get trouble(): string | null {
-    return this.queue.trouble;
-  }
-
   retry(): void {
     this.queue.retry();
   }

@@ -173,7 +173,7 @@ function Trouble() {
   const { renderer } = useMap();
   const [trouble, setTrouble] = useState<string | null>(null);
   useEffect(() => {
-    const timer = setInterval(() => setTrouble(renderer?.trouble ?? null), 1000);
+    const timer = setInterval(() => setTrouble(renderer?.stats.trouble ?? null), 1000);
     return () => clearInterval(timer);
   }, [renderer]);
   if (!trouble) return null;
