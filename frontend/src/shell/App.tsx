@@ -119,7 +119,7 @@ function FirstPlace() {
 
 function NoPage() {
   return (
-    <Empty title="There is no such page" action={<Link to="/">To the experiments</Link>}>
+    <Empty order={1} title="There is no such page" action={<Link to="/">To the experiments</Link>}>
       The address may be mistyped or from an older version.
     </Empty>
   );

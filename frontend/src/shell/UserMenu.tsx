@@ -25,14 +25,15 @@ export function UserMenu() {
   const { data: me } = useMe();
   const [tokens, setTokens] = useState(false);
   const name = me?.username ?? "";
+  const initials = name.slice(0, 2).toUpperCase();
   return (
     <>
       <Menu position="bottom-end" width={220} withinPortal={false} withInitialFocusPlaceholder={false}>
         <Menu.Target>
-          <UnstyledButton aria-label={`User menu of ${name}`}>
+          <UnstyledButton aria-label={`${initials}, user menu of ${name}`}>
             <Avatar size={28} radius="xl" color="gray" variant="filled" alt="">
               <Text span fz={11} fw={700} c="white" aria-hidden>
-                {name.slice(0, 2).toUpperCase()}
+                {initials}
               </Text>
             </Avatar>
           </UnstyledButton>

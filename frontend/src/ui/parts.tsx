@@ -29,15 +29,18 @@ export function Empty({
   title,
   children,
   action,
+  order = 2,
 }: {
   title: string;
+  /** Of the heading; 1 where the page has no other. */
+  order?: 1 | 2;
   children?: ReactNode;
   action?: ReactNode;
 }) {
   return (
     <Center className={classes.empty}>
       <Stack align="center" gap="xs" maw={460}>
-        <Title order={2} size="h4">
+        <Title order={order} size="h4">
           {title}
         </Title>
         <Text ta="center" c="dimmed" size="sm" component="div">

@@ -1,6 +1,6 @@
 /** Submit, resume, submit again from a stage, kill. */
 
-import { Button, Group, NativeSelect, Stack, Text } from "@mantine/core";
+import { Button, NativeSelect, Stack, Text } from "@mantine/core";
 import { IconPlayerPlay, IconPlayerStop, IconRefresh } from "@tabler/icons-react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -86,7 +86,7 @@ export function WorkflowActions(props: WorkflowActionsProps) {
         {workflow ? "Submit again" : "Submit"}
       </Button>
       {workflow && (
-        <Group gap={6} align="end" wrap="nowrap">
+        <Stack gap={6}>
           <NativeSelect
             label="From stage"
             value={stage}
@@ -99,9 +99,9 @@ export function WorkflowActions(props: WorkflowActionsProps) {
             loading={act.isPending}
             onClick={() => resubmit({ from_stage: stage || description.stages[0]?.name })}
           >
-            Resubmit
+            Resubmit from there
           </Button>
-        </Group>
+        </Stack>
       )}
       <ProblemNote title="Not submitted" error={act.error} />
     </Stack>
