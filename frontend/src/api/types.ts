@@ -1,92 +1,37 @@
-/** What the API answers, as far as these pages read it (docs/contracts.md §3). */
+/** What the API answers: names for the types that docs/openapi.yaml generates (`npm run schema`). */
 
 import type { RJSFSchema } from "@rjsf/utils";
+import type { components } from "./schema";
 
-export type Role = "view" | "edit" | "own";
-export type State =
-  | "waiting"
-  | "queued"
-  | "running"
-  | "succeeded"
-  | "failed"
-  | "killed"
-  | "reused"
-  | "skipped";
+type Schemas = components["schemas"];
 
-export interface Named {
-  id: string;
-  name: string;
-}
+/** An answer carries every field: the generated types leave those open that a request may leave out. */
+type Whole<T> = T extends (infer Item)[]
+  ? Whole<Item>[]
+  : T extends object
+    ? { [K in keyof T]-?: Whole<Exclude<T[K], undefined>> }
+    : T;
+type Answer<Name extends keyof Schemas> = Whole<Schemas[Name]>;
 
-export interface Me {
-  id: string;
-  username: string;
-  email: string;
-  is_staff: boolean;
-  groups: (Named & { role: string })[];
-}
+export type Role = Schemas["LevelEnum"];
+export type State = Schemas["JobStateEnum"] | Schemas["WorkflowStateEnum"];
+export type Named = Answer<"Named">;
+export type Me = Answer<"Me">;
+export type Token = Answer<"Token"> & { token?: string };
+export type Experiment = Answer<"Experiment">;
+export type Access = Answer<"Access">;
+export type Plate = Answer<"Plate">;
+export type Acquisition = Answer<"Acquisition">;
+export type SourceFile = Answer<"File">;
+export type Fault = Schemas["Fault"];
+export type Problem = Schemas["Finding"];
+/** Live messages leave out what is zero. */
+export type Counts = Partial<Record<State, number>>;
+export type WorkflowSummary = Answer<"Workflow">;
+export type Job = Omit<Answer<"Job">, "error" | "problems"> & { error: Fault | null; problems: Problem[] };
+export type LogPart = Answer<"Log">;
 
-export interface Token {
-  id: string;
-  name: string;
-  scope: "read" | "write";
-  created_at: string;
-  expires_at: string | null;
-  token?: string;
-}
-
-export interface Experiment extends Named {
-  description: string;
-  group: Named;
-  workflow_type: string;
-  plate_format: number;
-  acquisition_mode: string;
-  microscope: string;
-  created_at: string;
-  updated_at: string;
-  role: Role;
-  status: { plates: number; wells: number; sites: number; objects: number };
-}
-
-export interface Access {
-  subject: string;
-  kind: "user" | "group";
-  name: string;
-  level: Role;
-  plate: Named | null;
-  object_type: Named | null;
-}
-
-export interface Plate extends Named {
-  description: string;
-  created_at: string;
-}
-
-export interface Acquisition extends Named {
-  index: number;
-  plate: Named;
-  source: "uploads" | "registered";
-  folder: string;
-  microscope: string;
-  pattern: string;
-  status: "empty" | "uploading" | "complete";
-  files: number;
-  bytes: number;
-  received: number;
-}
-
-export interface SourceFile {
-  name: string;
-  size: number;
-  received: number;
-  status: "uploading" | "complete";
-}
-
-export interface Entry {
-  name: string;
-  title: string;
-  help: string;
-  version: number;
+export interface Entry extends Omit<Answer<"RegistryEntry">, "schema"> {
   schema: RJSFSchema;
 }
 
@@ -95,11 +40,10 @@ export interface StepDescription {
   title: string;
   active: boolean;
   arguments: Record<string, unknown>;
+  limits?: Schemas["Limits"] | null;
 }
 
-export interface StageDescription {
-  name: string;
-  title: string;
+export interface StageDescription extends Omit<Schemas["StageDescription"], "steps"> {
   active: boolean;
   steps: StepDescription[];
 }
@@ -109,34 +53,11 @@ export interface Description {
   stages: StageDescription[];
 }
 
-export interface Fault {
-  code: string;
-  message: string;
-  files?: string[];
-  user?: boolean;
-}
-
-export interface Problem extends Fault {
-  severity: "warning" | "error";
-}
-
-export type Counts = Partial<Record<State, number>>;
-
-export interface StepRun {
-  id: string;
-  name: string;
-  active: boolean;
+export interface StepRun
+  extends Omit<Schemas["StepRun"], "state" | "phase" | "counts" | "arguments" | "backend" | "key"> {
   state: State;
   phase: string | null;
-  round: number;
   counts: Counts;
-  progress: number;
-  error: Fault | null;
-  problems: Problem[];
-  n_problems: number;
-  bytes_to_write: number;
-  started_at: string | null;
-  ended_at: string | null;
 }
 
 export interface StageRun {
@@ -145,50 +66,15 @@ export interface StageRun {
   steps: StepRun[];
 }
 
-export interface WorkflowSummary {
-  id: string;
-  number: number;
+export interface Workflow extends Omit<Schemas["WorkflowDetail"], "stages" | "state" | "type"> {
   state: State;
-  submitted_by: string | null;
-  submitted_at: string;
-  started_at: string | null;
-  ended_at: string | null;
-}
-
-export interface Workflow extends WorkflowSummary {
   stages: StageRun[];
 }
 
-export interface Job {
-  id: string;
-  kind: "plan" | "run" | "collect" | "tool";
-  name: string;
-  state: State;
-  round: number;
-  index: number;
-  attempts_made: number;
-  error: Fault | null;
-  problems: Problem[];
-  started_at: string | null;
-  ended_at: string | null;
-  worker: string;
-  cpu_s: number;
-  peak_memory_mb: number;
-}
-
-export interface LogPart {
-  text: string;
-  next: number;
-  complete: boolean;
-}
-
-export interface ToolResult extends Named {
-  tool: string;
-  object_type: Named;
+export interface ToolResult
+  extends Omit<Answer<"ToolResult">, "error" | "info" | "arguments" | "created_by"> {
   arguments: Record<string, unknown>;
-  state: State;
   error: Fault | null;
   info: { label?: string; unit?: string; low?: number; high?: number };
   created_by: string | null;
-  created_at: string;
 }
