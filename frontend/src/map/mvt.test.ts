@@ -99,3 +99,28 @@ test("damaged bytes are refused instead of drawn", () => {
   expect(() => readSegments(whole.slice(0, whole.length - 6))).toThrow(RangeError);
   expect(() => readSegments(new Uint8Array([0x1f, 1]))).toThrow(RangeError);
 });
+
+test("corners are cut: stairs of one pixel become a line, long edges keep their middle", () => {
+  const stairs: Ring = [
+    [0, 0],
+    [8, 0],
+    [8, 8],
+    [16, 8],
+    [16, 16],
+    [0, 16],
+  ];
+
+  const { points, indices } = readSegments(tile([{ id: 5, rings: [stairs] }]), 4);
+
+  const lines = Array.from({ length: indices.length }, (_, i) => [...points.slice(4 * i, 4 * i + 4)]);
+  // the stairs, one straight run of diagonals
+  expect(lines).toContainEqual([4, 0, 8, 4]);
+  expect(lines).toContainEqual([8, 4, 12, 8]);
+  expect(lines).toContainEqual([12, 8, 16, 12]);
+  // the long edges but for their corners
+  expect(lines).toContainEqual([12, 16, 4, 16]);
+  expect(lines).toContainEqual([0, 12, 0, 4]);
+  // closed: each end is another's start
+  const starts = lines.map(([x, y]) => `${x},${y}`).sort();
+  expect(lines.map(([, , x, y]) => `${x},${y}`).sort()).toEqual(starts);
+});

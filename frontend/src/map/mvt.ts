@@ -83,39 +83,73 @@ class Collector {
 
 const zigzag = (value: number): number => (value % 2 === 0 ? value / 2 : -(value + 1) / 2);
 
-/** Follows a geometry's commands and notes the segments it draws. */
+/**
+ * Follows a geometry's commands and notes the segments of each ring.
+ *
+ * Outlines run along the borders of pixels. With a `cut` of half a pixel each corner is cut off there, so that
+ * the stairs of a slanted border become a line; no point of the outline moves by more than half a pixel.
+ */
 class Pen {
   private x = 0;
   private y = 0;
-  private startX = 0;
-  private startY = 0;
+  private ring: number[] = [];
 
   constructor(
     private readonly index: number,
     private readonly into: Collector,
+    private readonly cut: number,
   ) {}
 
   moveTo(dx: number, dy: number): void {
-    this.startX = this.x += dx;
-    this.startY = this.y += dy;
+    this.ring = [];
+    this.lineTo(dx, dy);
   }
 
   lineTo(dx: number, dy: number): void {
-    const [x, y] = [this.x + dx, this.y + dy];
-    this.into.add(this.x, this.y, x, y, this.index);
-    this.x = x;
-    this.y = y;
+    this.x += dx;
+    this.y += dy;
+    this.ring.push(this.x, this.y);
   }
 
-  /** Draw back to the ring's start. The pen stays: the next MoveTo is relative to the last point drawn. */
+  /** Note the ring. The pen stays: the next MoveTo is relative to the last point drawn. */
   close(): void {
-    const { x, y, startX, startY } = this;
-    if (x !== startX || y !== startY) this.into.add(x, y, startX, startY, this.index);
+    const { ring } = this;
+    const n = ring.length / 2;
+    for (let i = 0; i < n; i++) {
+      const [x0, y0] = [ring[2 * i] as number, ring[2 * i + 1] as number];
+      const j = (i + 1) % n;
+      const [x1, y1] = [ring[2 * j] as number, ring[2 * j + 1] as number];
+      this.edge(x0, y0, x1, y1);
+      if (this.cut > 0)
+        this.corner(x0, y0, x1, y1, ring[2 * ((i + 2) % n)] as number, ring[2 * ((i + 2) % n) + 1] as number);
+    }
+  }
+
+  /** Note an edge but for what the corners at its ends take. */
+  private edge(x0: number, y0: number, x1: number, y1: number): void {
+    const length = Math.hypot(x1 - x0, y1 - y0);
+    const part = length ? Math.min(this.cut / length, 0.5) : 0;
+    if (!length || part === 0.5) return;
+    const [dx, dy] = [(x1 - x0) * part, (y1 - y0) * part];
+    this.into.add(x0 + dx, y0 + dy, x1 - dx, y1 - dy, this.index);
+  }
+
+  /** Note the line that cuts the corner at (x1, y1) between two edges. */
+  private corner(x0: number, y0: number, x1: number, y1: number, x2: number, y2: number): void {
+    const before = Math.min(this.cut / Math.hypot(x1 - x0, y1 - y0), 0.5);
+    const after = Math.min(this.cut / Math.hypot(x2 - x1, y2 - y1), 0.5);
+    this.into.add(
+      x1 - (x1 - x0) * before,
+      y1 - (y1 - y0) * before,
+      x1 + (x2 - x1) * after,
+      y1 + (y2 - y1) * after,
+      this.index,
+    );
   }
 }
 
-function readGeometry(geometry: Reader, index: number, into: Collector): void {
-  const pen = new Pen(index, into);
+function readGeometry(geometry: Reader, index: number, into: Collector, cut: number): void {
+  const pen = new Pen(index, into, cut);
   while (geometry.at < geometry.end) {
     const command = geometry.varint();
     const kind = command & 7;
@@ -132,7 +166,7 @@ function readGeometry(geometry: Reader, index: number, into: Collector): void {
   }
 }
 
-function readFeature(feature: Reader, into: Collector): void {
+function readFeature(feature: Reader, into: Collector, cut: number): void {
   let index = 0;
   let geometry: Reader | null = null;
   while (feature.at < feature.end) {
@@ -141,11 +175,15 @@ function readFeature(feature: Reader, into: Collector): void {
     else if (tag === 34) geometry = feature.part();
     else feature.skip(tag & 7);
   }
-  if (geometry) readGeometry(geometry, index, into);
+  if (geometry) readGeometry(geometry, index, into, cut);
 }
 
-/** Read the first layer of a tile; an empty tile gives no segments. Throws RangeError on damaged bytes. */
-export function readSegments(bytes: Uint8Array): Segments {
+/**
+ * Read the first layer of a tile; an empty tile gives no segments. Throws RangeError on damaged bytes.
+ *
+ * `cut` is how much of each edge its corners take at either end, in units of the tile's extent.
+ */
+export function readSegments(bytes: Uint8Array, cut = 0): Segments {
   const tile = new Reader(bytes);
   const into = new Collector();
   let extent = 4096;
@@ -158,7 +196,7 @@ export function readSegments(bytes: Uint8Array): Segments {
     const layer = tile.part();
     while (layer.at < layer.end) {
       const field = layer.varint();
-      if (field === 18) readFeature(layer.part(), into);
+      if (field === 18) readFeature(layer.part(), into, cut);
       else if (field === 40) extent = layer.varint();
       else layer.skip(field & 7);
     }

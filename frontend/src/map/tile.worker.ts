@@ -8,12 +8,18 @@ import type { FromWorker, ToWorker } from "./workers";
 const codec = Blosc.fromConfig({ id: "blosc" });
 const running = new Map<number, AbortController>();
 
+/** Half a pixel of the full resolution, in units of the outline tile's extent (4096 across 512 px at its level). */
+function halfPixel(url: string): number {
+  const level = Number(/\/(\d+)\/\d+\/\d+\.mvt/.exec(url)?.[1] ?? 0);
+  return 4 / 2 ** level;
+}
+
 async function decode(
-  kind: Wanted["kind"],
+  { kind, url }: Wanted,
   bytes: Uint8Array,
 ): Promise<{ data: unknown; transfer: Transferable[] }> {
   if (kind === "outline") {
-    const segments = readSegments(bytes);
+    const segments = readSegments(bytes, halfPixel(url));
     return { data: segments, transfer: [segments.points.buffer, segments.indices.buffer] };
   }
   const raw = await codec.decode(bytes);
@@ -38,7 +44,7 @@ async function load(id: number, wanted: Wanted): Promise<void> {
     } else if (response.status === 401 || response.status === 403) answer({ id, status: "refused" });
     else if (!response.ok) answer({ id, status: "failed", reason: `The server answered ${response.status}` });
     else {
-      const { data, transfer } = await decode(wanted.kind, new Uint8Array(await response.arrayBuffer()));
+      const { data, transfer } = await decode(wanted, new Uint8Array(await response.arrayBuffer()));
       answer({ id, status: "loaded", data }, transfer);
     }
   } catch (error) {
