@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from tissuemaps.embedded.errors import StartError
 Json = Any
 REQUEST_BYTES = 8 * 2**20  # of at most 16 MB that the server takes in one request
 TIMEOUT_S = 120.0
+IDLE_S = 2.0  # a connection unused for longer is made anew: the server may be closing it just now
 
 
 class ApiError(StartError):
@@ -32,7 +34,9 @@ class Client:
 
     def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
+        if connection is None or time.monotonic() - self._local.used > IDLE_S:
+            if connection is not None:
+                connection.close()
             kind = (
                 http.client.HTTPSConnection
                 if self._address.scheme == "https"
@@ -40,6 +44,7 @@ class Client:
             )
             connection = kind(self._address.hostname or "", self._address.port, timeout=TIMEOUT_S)
             self._local.connection = connection
+        self._local.used = time.monotonic()
         return connection
 
     def _send(
