@@ -11,15 +11,18 @@ class NoResizes {
   disconnect(): void {}
 }
 
-window.matchMedia = (query: string): MediaQueryList => ({
-  matches: false,
-  media: query,
-  onchange: null,
-  addListener: () => {},
-  removeListener: () => {},
-  addEventListener: () => {},
-  removeEventListener: () => {},
-  dispatchEvent: () => false,
-});
-window.ResizeObserver = NoResizes;
-window.HTMLElement.prototype.scrollIntoView = () => {};
+// Tests of tools of the build run without a page.
+if (typeof window !== "undefined") {
+  window.matchMedia = (query: string): MediaQueryList => ({
+    matches: false,
+    media: query,
+    onchange: null,
+    addListener: () => {},
+    removeListener: () => {},
+    addEventListener: () => {},
+    removeEventListener: () => {},
+    dispatchEvent: () => false,
+  });
+  window.ResizeObserver = NoResizes;
+  window.HTMLElement.prototype.scrollIntoView = () => {};
+}
