@@ -28,7 +28,13 @@ export function UserMenu() {
   const initials = name.slice(0, 2).toUpperCase();
   return (
     <>
-      <Menu position="bottom-end" width={220} withinPortal={false} withInitialFocusPlaceholder={false}>
+      <Menu
+        position="bottom-end"
+        width={220}
+        withinPortal={false}
+        withInitialFocusPlaceholder={false}
+        transitionProps={{ duration: 0 }}
+      >
         <Menu.Target>
           <UnstyledButton aria-label={`${initials}, user menu of ${name}`}>
             <Avatar size={28} radius="xl" color="gray" variant="filled" alt="">
