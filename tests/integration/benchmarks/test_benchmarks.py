@@ -1,0 +1,27 @@
+"""The benchmarks run; their figures are asked for by ``./run bench``, never asserted here."""
+
+from __future__ import annotations
+
+from benchmarks import chunks, conversion, pyramid, segmentation
+
+
+def test_conversion_measures_ours_and_the_plain_way() -> None:
+    found = conversion.main(wells=1)
+
+    assert found["planes"] == 12
+    assert found["tissuemaps_mb_s"] > 0
+    assert found["zarr_python_mb_s"] > 0
+
+
+def test_segmentation_finds_the_same_cells_as_the_peer() -> None:
+    found = segmentation.measure_both(side=256, cells=20, channels=1, repeat=1)
+
+    assert found["nuclei"]["tissuemaps"] == found["nuclei"]["scikit-image"]
+
+
+def test_pyramid_is_measured() -> None:
+    assert pyramid.main(wells=1)["tissuemaps_step"] > 0
+
+
+def test_chunks_are_measured() -> None:
+    assert chunks.main(n=50)
