@@ -12,6 +12,12 @@ import type { ValueTextures } from "./values";
 const ARRAYS = 5;
 const LAYERS = 32; // × 512² × 4 bytes = 32 MB an array
 
+/** Return the plane of an object set to show: the view's, or the last that the set has. */
+export function planeOf(frame: Frame, source: ObjectSource): { t: number; z: number } {
+  const { t, z } = frame.state.view;
+  return { t: Math.min(t, source.tpoints - 1), z: Math.min(z, source.zplanes - 1) };
+}
+
 /** Set what colours objects in a program that contains `objectColor`; textures go to units 1 and 2. */
 export function setObjectColor(
   gl: GL,
@@ -73,7 +79,7 @@ export class LabelLayer {
   ): void {
     const tiles = frame.tiles(source, Math.max(1, (this.tiles.pool.capacity * 0.75) / sources));
     if (!tiles.length) return;
-    const now = this.planeOf(frame, source);
+    const now = planeOf(frame, source);
     const shown = this.shown.get(source.id);
     const lists = new InstanceLists();
     const plane = {
@@ -108,7 +114,7 @@ export class LabelLayer {
 
   /** Return the object under a world position, 0 = none, from the sharpest loaded tile. */
   pick(frame: Frame, source: ObjectSource, x: number, y: number): number {
-    const now = this.planeOf(frame, source);
+    const now = planeOf(frame, source);
     for (let level = levelFor(source.levels, frame.camera.scale); level < source.levels; level++) {
       const px = Math.floor((x - source.originX) / 2 ** level);
       const py = Math.floor((y - source.originY) / 2 ** level);
@@ -117,11 +123,6 @@ export class LabelLayer {
       if (copy) return copy[(py % source.tile) * source.tile + (px % source.tile)] ?? 0;
     }
     return 0;
-  }
-
-  private planeOf(frame: Frame, source: ObjectSource): { t: number; z: number } {
-    const { t, z } = frame.state.view;
-    return { t: Math.min(t, source.tpoints - 1), z: Math.min(z, source.zplanes - 1) };
   }
 
   private address(source: ObjectSource, tile: Tile, at: { t: number; z: number }): string {

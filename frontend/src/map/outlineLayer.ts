@@ -3,7 +3,7 @@
 import type { ObjectView } from "../store/viewState";
 import { type Frame, PRIORITY } from "./frame";
 import { createProgram, type GL, Instances, type Program } from "./gl";
-import { setObjectColor } from "./labelLayer";
+import { planeOf, setObjectColor } from "./labelLayer";
 import type { Segments } from "./mvt";
 import { tileRect } from "./plan";
 import { levelFor, type Tile } from "./pyramid";
@@ -60,18 +60,15 @@ export class OutlineLayer {
 
   /** Return whether outlines are drawn for this set at the present scale. */
   applies(frame: Frame, source: ObjectSource, view: ObjectView): boolean {
-    // Outlines are served for all time points together, so they can stand for one only if there is one.
-    const single = source.tpoints === 1 && source.zplanes === 1;
     return (
-      single &&
       source.outlineUrl !== null &&
       view.outline > 0 &&
       levelFor(source.levels, frame.camera.scale) < FINEST_LEVELS
     );
   }
 
-  has(source: ObjectSource, tile: Tile): boolean {
-    return tile.level < FINEST_LEVELS && this.tiles.has(this.address(source, tile));
+  has(frame: Frame, source: ObjectSource, tile: Tile): boolean {
+    return tile.level < FINEST_LEVELS && this.tiles.has(this.address(frame, source, tile));
   }
 
   draw(frame: Frame, source: ObjectSource, view: ObjectView): void {
@@ -82,7 +79,7 @@ export class OutlineLayer {
     gl.uniform2f(program.uniform("canvas"), frame.camera.width, frame.camera.height);
     gl.uniform1f(program.uniform("line"), view.outline * frame.pixelRatio);
     for (const tile of frame.tiles(source, Number.POSITIVE_INFINITY)) {
-      const key = this.address(source, tile);
+      const key = this.address(frame, source, tile);
       const loaded = this.tiles.get(key);
       if (!loaded) {
         if (!frame.isEmpty(key)) frame.want(key, "outline", PRIORITY.outline + frame.distance(source, tile));
@@ -101,7 +98,9 @@ export class OutlineLayer {
     }
   }
 
-  private address(source: ObjectSource, tile: Tile): string {
-    return tileAddress(source.outlineUrl ?? "", { level: tile.level, y: tile.ty, x: tile.tx });
+  private address(frame: Frame, source: ObjectSource, tile: Tile): string {
+    const { t, z } = planeOf(frame, source);
+    const address = tileAddress(source.outlineUrl ?? "", { level: tile.level, y: tile.ty, x: tile.tx });
+    return `${address}?t=${t}&z=${z}`;
   }
 }

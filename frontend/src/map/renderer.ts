@@ -280,7 +280,7 @@ export class MapRenderer {
           continue;
         }
         const vectors = layers.outlines.applies(frame, source, view);
-        const hasOutlines = (tile: Tile) => vectors && layers.outlines.has(source, tile);
+        const hasOutlines = (tile: Tile) => vectors && layers.outlines.has(frame, source, tile);
         layers.labels.draw(frame, source, view, sources, hasOutlines);
         layers.outlines.draw(frame, source, view);
       }
