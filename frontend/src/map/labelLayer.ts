@@ -12,6 +12,16 @@ import type { ValueTextures } from "./values";
 const ARRAYS = 5;
 const LAYERS = 32; // × 512² × 4 bytes = 32 MB an array
 
+/** An object is drawn at least this wide, in CSS pixels: a nucleus of two pixels is lost in its cell's light. */
+const SMALLEST_SHOWN = 4;
+/** But never more than this beyond its border, or neighbours would run into each other. */
+const FARTHEST = 1.25;
+
+/** Return by how many device pixels objects of a diameter (in device pixels) are enlarged on each side. */
+export function growth(diameter: number, pixelRatio: number): number {
+  return Math.min(FARTHEST * pixelRatio, Math.max(0, (SMALLEST_SHOWN * pixelRatio - diameter) / 2));
+}
+
 /** Return the plane of an object set to show: the view's, or the last that the set has. */
 export function planeOf(frame: Frame, source: ObjectSource): { t: number; z: number } {
   const { t, z } = frame.state.view;
@@ -140,6 +150,7 @@ export class LabelLayer {
     gl.uniform1i(program.uniform("tiles"), 0);
     gl.uniform1f(program.uniform("fill"), view.fill);
     gl.uniform1f(program.uniform("line"), view.outline * frame.pixelRatio);
+    gl.uniform1f(program.uniform("grow"), growth(source.diameter * frame.camera.scale, frame.pixelRatio));
     gl.uniform2f(program.uniform("texelsPerPixel"), texelsPerPixel, texelsPerPixel);
     for (const [array, list] of lists.byArray) {
       this.tiles.bind(array);

@@ -86,6 +86,7 @@ export const LABEL_FRAGMENT = `${HEAD}${OBJECT_COLOR}
 uniform usampler2DArray tiles;
 uniform float fill;
 uniform float line;           // width of the outline
+uniform float grow;           // how far an object too small to be seen reaches over its border
 uniform vec2 texelsPerPixel;
 in vec2 texel;
 flat in int layer;
@@ -112,13 +113,25 @@ uint objectAt(vec2 at) {
   }
   return best;
 }
+// The object that reaches over a pixel which none covers.
+uint objectNear(vec2 at) {
+  vec2 far = texelsPerPixel * grow;
+  for (int k = 0; k < 8; k++) {
+    float turn = float(k) * 0.78539816;
+    uint found = objectAt(at + far * vec2(cos(turn), sin(turn)));
+    if (found != 0u) return found;
+  }
+  return 0u;
+}
 void main() {
   uint index = objectAt(texel);
+  bool outside = index == 0u && grow > 0.0;
+  if (outside) index = objectNear(texel);
   if (index == 0u) discard;
   bool marked = index == hovered || index == selected;
   float width = slot == 1u ? 0.0 : (marked ? max(line, 1.0) + 1.0 : line);
-  bool border = false;
-  if (width > 0.0) {
+  bool border = outside && width > 0.0;
+  if (width > 0.0 && !outside) {
     vec2 reach = texelsPerPixel * width;
     border = objectAt(texel + vec2(reach.x, 0)) != index || objectAt(texel - vec2(reach.x, 0)) != index
       || objectAt(texel + vec2(0, reach.y)) != index || objectAt(texel - vec2(0, reach.y)) != index;
