@@ -33,5 +33,7 @@ def bearer_user(token: str) -> tuple[Any, Any]:
 
     For callers without a request: WebSockets and the tile application.
     """
-    found: tuple[Any, Any] = BearerAuthentication().authenticate_credentials(token.encode())
+    found: tuple[Any, Any] = BearerAuthentication().authenticate_credentials(
+        token.encode(errors="replace")
+    )
     return found

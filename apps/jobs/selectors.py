@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -50,10 +50,12 @@ def attempts_claimed() -> list[tuple[UUID, int]]:
     return list(Attempt.objects.filter(state=AttemptState.CLAIMED).values_list("job_id", "number"))
 
 
-def events_after(*, scope: UUID, after: int, limit: int) -> list[Event]:
-    """Return the events of a scope after a number, oldest first."""
+def events_after(
+    *, scope: UUID, after: int, limit: int, kinds: Collection[str] | None = None
+) -> list[Event]:
+    """Return the events of a scope after a number, oldest first; only some kinds if they are named."""
     found = Event.objects.filter(scope_id=scope, sequence__gt=after).order_by("sequence")
-    return list(found[:limit])
+    return list((found if kinds is None else found.filter(kind__in=kinds))[:limit])
 
 
 def sequence_of(*, scope: UUID) -> int:

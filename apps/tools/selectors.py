@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.accounts.models import User
+    from apps.experiments.selectors import Some
 
 
 def tools_describe() -> list[dict[str, Any]]:
@@ -40,6 +41,11 @@ def tool_results_list(*, user: User, experiment_id: UUID) -> QuerySet[ToolResult
     )
     types = reach(user=user, experiment_id=experiment_id).object_types
     return found if types == "all" else found.filter(object_type_id__in=types)
+
+
+def plates_seen(*, user: User, experiment_id: UUID) -> Some:
+    """Return the plates whose values of a result `user` may see, or "all"."""
+    return reach(user=user, experiment_id=experiment_id).plates
 
 
 def tool_result_get(*, user: User, experiment_id: UUID, result_id: UUID) -> ToolResult:

@@ -59,6 +59,19 @@ class ToolResultSerializer(serializers.ModelSerializer[ToolResult]):
             "created_at",
         )
 
+    def to_representation(self, instance: ToolResult) -> dict[str, Any]:
+        """Leave out the plates that the reader does not see (context `plates`: their ids or "all")."""
+        shown = super().to_representation(instance)
+        plates = self.context.get("plates", "all")
+        if plates != "all":
+            seen = {str(each) for each in plates}
+            every = shown["info"].get("plates", [])
+            shown["info"] = {
+                **shown["info"],
+                "plates": [each for each in every if str(each["id"]) in seen],
+            }
+        return shown
+
     def get_values_url(self, result: ToolResult) -> str:
         """Return where the values are."""
         return f"/api/v1/experiments/{result.experiment_id}/tool-results/{result.id}/values/"

@@ -48,7 +48,8 @@ class ToolResultListView(Endpoint):
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """List results, newest first, in pages."""
         results = selectors.tool_results_list(user=self.user, experiment_id=experiment_id)
-        return self.page(request, results, ToolResultSerializer)
+        plates = selectors.plates_seen(user=self.user, experiment_id=experiment_id)
+        return self.page(request, results, ToolResultSerializer, plates=plates)
 
 
 class ToolResultView(Endpoint):
@@ -60,7 +61,8 @@ class ToolResultView(Endpoint):
         result = selectors.tool_result_get(
             user=self.user, experiment_id=experiment_id, result_id=result_id
         )
-        return Response(ToolResultSerializer(result).data)
+        plates = selectors.plates_seen(user=self.user, experiment_id=experiment_id)
+        return Response(ToolResultSerializer(result, context={"plates": plates}).data)
 
     @extend_schema(request=RenameSerializer, responses=ToolResultSerializer)
     def patch(self, request: Request, experiment_id: UUID, result_id: UUID) -> Response:

@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import json
 import logging
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlparse
 from uuid import UUID
 
@@ -18,17 +19,20 @@ import redis.asyncio
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.db import Error
 from django.http.request import validate_host
 from django.urls import path
 from rest_framework.exceptions import APIException
 
 from apps.core.authentication import bearer_user
-from apps.core.errors import ApplicationError
+from apps.core.errors import ApplicationError, NotFound
 from apps.core.realtime import group_name
 from apps.core.valkey import EPOCHS_CHANNEL
-from apps.experiments.selectors import experiment_get
 from apps.workflows import selectors
+
+if TYPE_CHECKING:
+    from apps.accounts.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +113,7 @@ class ExperimentConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.user: Any = None
         self._token: str | None = None
         self._sent = 0
+        self._whole = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._moved = asyncio.Event()
         headers = dict(self.scope["headers"])
@@ -150,12 +155,20 @@ class ExperimentConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             self._stop("log")
 
     async def experiment_message(self, event: dict[str, Any]) -> None:
-        """Pass a message of the experiment's group on; events that were sent already are not."""
+        """Pass a message of the experiment's group on; events that were sent already are not.
+
+        Who sees only parts of the experiment hears only what names nothing of the rest.
+        """
         message = event["message"]
         if message["type"] == "events":
             if message["to"] <= self._sent:
                 return
             self._sent = message["to"]
+            if not self._whole:
+                told = [e for e in message["events"] if e["kind"] in selectors.PART_KINDS]
+                message = {**message, "events": told}
+        elif not self._whole:
+            return
         await self._say(message)
 
     async def _say(self, message: dict[str, Any]) -> None:
@@ -201,8 +214,10 @@ class ExperimentConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             after=2**62 if after is None else after,
         )
         rows = [{"sequence": e.sequence, "kind": e.kind, "payload": e.payload} for e in events]
-        last = rows[-1]["sequence"] if rows else newest
         first = rows[0]["sequence"] if rows else newest + 1
+        # A page that is not full reaches to the newest, whatever the user was not told.
+        last = rows[-1]["sequence"] if rows else newest
+        last = last if len(rows) >= selectors.EVENTS else max(last, newest)
         self._sent = max(self._sent, last)
         await self._say({"type": "events", "from": first, "to": last, "events": rows})
 
@@ -212,12 +227,21 @@ class ExperimentConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             if self._token is not None:
                 user, _ = bearer_user(self._token)
             else:
-                user = selectors.person_get(user_id=self.user.pk)
-            experiment_get(user=user, experiment_id=self.experiment)
+                user = self._signed_in()
+            self._whole = selectors.sees_whole(user=user, experiment_id=self.experiment)
         except (APIException, ApplicationError):
             return False
         self.user = user
         return True
+
+    def _signed_in(self) -> User:
+        """Return the browser's user as they are now; raises NotFound after a log-out."""
+        session = self.scope.get("session")
+        if session is not None:
+            fresh = SimpleNamespace(session=session.__class__(session.session_key))
+            if get_user(cast("Any", fresh)).pk != self.user.pk:
+                raise NotFound("the session has ended")
+        return selectors.person_get(user_id=self.user.pk)
 
     async def _guard(self) -> None:
         """Close the socket when access is gone: at once when it is taken, else within 30 s."""
@@ -243,7 +267,7 @@ class ExperimentConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._stop("log")
         try:
             job, after = UUID(str(message["job"])), max(0, int(message.get("after", 0)))
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, OverflowError):
             await self.close(BAD_MESSAGE)
             return
         self._start("log", self._tail(job, after))

@@ -12,8 +12,9 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.models import ResearchGroup, User
+from apps.accounts.selectors import groups_list
 from apps.core import audit
-from apps.core.errors import Conflict, Invalid
+from apps.core.errors import Conflict, Invalid, PermissionDenied
 from apps.core.permissions import Level
 from apps.experiments.models import (
     Acquisition,
@@ -125,6 +126,9 @@ def folder_register(
 
     Raises
     ------
+    PermissionDenied
+        The user is no member of the experiment's group: a grant shares the experiment, not the
+        group's folders on the server.
     Invalid
         The folder is not one the user may register, holds links, odd names or no file at all.
     Conflict
@@ -137,6 +141,8 @@ def folder_register(
         level=Level.EDIT,
     )
     group = acquisition.plate.experiment.group
+    if not groups_list(user=user).filter(id=group.id).exists():
+        raise PermissionDenied(f"only members of {group.name!r} may register its folders")
     folder = folder_resolve(path, roots_of(group))
     found = list(_scan(folder, ""))
     if not found:

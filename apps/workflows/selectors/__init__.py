@@ -3,18 +3,23 @@
 from apps.workflows.selectors.registries import modules_describe, readers_describe, steps_describe
 from apps.workflows.selectors.types import workflow_types
 from apps.workflows.selectors.workflows import (
+    EVENTS,
+    PART_KINDS,
     description_get,
     event_list,
     job_get,
     job_log,
     jobs_list,
     person_get,
+    sees_whole,
     workflow_detail,
     workflow_get,
     workflows_list,
 )
 
 __all__ = [
+    "EVENTS",
+    "PART_KINDS",
     "description_get",
     "event_list",
     "job_get",
@@ -23,6 +28,7 @@ __all__ = [
     "modules_describe",
     "person_get",
     "readers_describe",
+    "sees_whole",
     "steps_describe",
     "workflow_detail",
     "workflow_get",

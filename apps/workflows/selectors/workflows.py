@@ -21,13 +21,20 @@ from apps.workflows.models import SavedDescription, StepRun, Workflow
 from apps.workflows.selectors.types import Description, description_default
 
 EVENTS = 1000
+PART_KINDS = frozenset({"mosaic.ready", "objects.ready", "tool.state"})
+"""Events that name nothing of the rest of an experiment: all that who sees only parts is told."""
+
+
+def sees_whole(*, user: User, experiment_id: UUID) -> bool:
+    """Tell whether a user sees all of an experiment; raises NotFound if they see nothing of it."""
+    seen = reach(user=user, experiment_id=experiment_id)
+    return seen.plates == "all" and seen.object_types == "all"
 
 
 def whole_experiment(*, user: User, experiment_id: UUID, level: str = "view") -> Experiment:
     """Return an experiment that the user sees as a whole, with a level; raises NotFound."""
     experiment = experiment_get(user=user, experiment_id=experiment_id, level=level)
-    seen = reach(user=user, experiment_id=experiment_id)
-    if seen.plates != "all" or seen.object_types != "all":
+    if not sees_whole(user=user, experiment_id=experiment_id):
         raise NotFound("only parts of this experiment are shared with you")
     return experiment
 
@@ -174,7 +181,10 @@ def job_log(*, user: User, experiment_id: UUID, job_id: UUID, after: int) -> dic
 
 
 def event_list(*, user: User, experiment_id: UUID, after: int) -> tuple[list[Event], int]:
-    """Return at most 1000 events after a number, and the number of the newest there is."""
-    experiment_get(user=user, experiment_id=experiment_id)
+    """Return at most 1000 events after a number, and the number of the newest there is.
+
+    Who sees only parts of the experiment gets those of `PART_KINDS`.
+    """
+    kinds = None if sees_whole(user=user, experiment_id=experiment_id) else PART_KINDS
     newest = sequence_of(scope=experiment_id)
-    return events_after(scope=experiment_id, after=after, limit=EVENTS), newest
+    return events_after(scope=experiment_id, after=after, limit=EVENTS, kinds=kinds), newest

@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from apps.experiments.models import SourceFile
 from apps.experiments.selectors import experiment_description
 from tests.data_sets import data_set
+from tests.factories import GroupFactory, UserFactory
 from tests.integration.experiments.conftest import Lab
 
 
@@ -143,3 +144,15 @@ def test_a_real_plate_is_registered_with_every_file(lab: Lab, settings: Any) -> 
         "files": len(expected),
         "bytes": sum(p.stat().st_size for p in expected),
     }
+
+
+def test_a_grant_does_not_open_the_groups_folders_to_others(lab: Lab, root: Path) -> None:
+    guest = UserFactory(username="guest")
+    GroupFactory(name="Others", members=[guest])
+    lab.client.post(f"{lab.address}access/", {"user": "guest", "level": "edit"}, format="json")
+    address = f"{lab.address}acquisitions/{lab.acquisition.id}/register/"
+
+    answer = lab.signed_in(guest).post(address, {"path": str(root / "plate")}, format="json")
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied")
+    assert not SourceFile.objects.exists()

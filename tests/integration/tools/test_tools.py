@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from apps.core import permissions
 from apps.experiments.models import Product
 from apps.experiments.selectors import experiment_root
 from apps.jobs.models import Event, Job
@@ -147,3 +148,30 @@ def test_results_can_be_renamed_and_deleted(api, screen):
     assert renamed.json()["name"] == "Area of nuclei"
     assert deleted.status_code == 204
     assert api.get(url).status_code == 404
+
+
+def test_who_sees_one_plate_is_told_of_that_plate_only(api, client, screen):
+    experiment, plate = screen["experiment"], screen["plate"]
+    other = factories.PlateFactory(experiment=experiment)
+    wells = {"B02": np.array([1, 2], np.float32)}
+    manifest = write_objects(
+        experiment_root(experiment.id), {str(plate.id): wells, str(other.id): wells}
+    )
+    Product.objects.filter(experiment=experiment).update(path=manifest)
+    identifier = _request(api, screen).json()["id"]
+    _do(Job.objects.get(kind="tool"))
+    guest = factories.UserFactory()
+    permissions.grant(subject=guest, level="view", obj=plate)
+    permissions.grant(
+        subject=guest, level="view", obj=ToolResult.objects.get(id=identifier).object_type
+    )
+
+    whole = api.get(_url(screen, "tool-results", identifier)).json()
+    client.force_login(guest)
+    one = client.get(_url(screen, "tool-results", identifier)).json()
+    listed = client.get(_url(screen, "tool-results")).json()["results"][0]
+
+    assert {each["id"] for each in whole["info"]["plates"]} == {str(plate.id), str(other.id)}
+    assert [each["id"] for each in one["info"]["plates"]] == [str(plate.id)]
+    assert [each["id"] for each in listed["info"]["plates"]] == [str(plate.id)]
+    assert client.get(one["values_url"], {"plate": str(other.id)}).status_code == 404

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from channels.auth import UserLazyObject
+from channels.auth import AuthMiddlewareStack, UserLazyObject
 from channels.db import database_sync_to_async
 from channels.layers import channel_layers
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
+from django.test import Client
 
 from apps.accounts.models import User
 from apps.accounts.services import token_create
@@ -19,9 +21,11 @@ from apps.experiments.models import Experiment
 from apps.experiments.services import access_grant, access_revoke
 from apps.jobs.models import Job, SpecTemplate
 from apps.jobs.services import event_publish
+from apps.workflows import consumers
 from apps.workflows.consumers import routes
+from apps.workflows.selectors import event_list
 from gpu_workers.storage import paths
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD, PlateFactory, UserFactory
 from tests.integration.jobs.engine import root_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -221,3 +225,100 @@ def _deactivate(user: User, experiment: Experiment) -> None:
     with transaction.atomic():
         User.objects.filter(id=user.id).update(is_active=False)
         access_changed([experiment.id])
+
+
+async def test_who_sees_one_plate_hears_nothing_of_the_rest(
+    experiment: Experiment, owner: User
+) -> None:
+    friend = await database_sync_to_async(UserFactory)()
+    await database_sync_to_async(_share_a_plate)(experiment, owner, friend)
+    await database_sync_to_async(publish)(experiment)
+    client = socket(experiment, friend, "?after=0", **BROWSER)
+
+    await client.connect()
+    missed = await client.receive_json_from()
+    progress = {"type": "progress", "step": "s", "fraction": 0.4, "message": "plate 2"}
+    await database_sync_to_async(realtime.publish)(experiment.id, progress)
+    tell = database_sync_to_async(event_publish)
+    await tell(scope=experiment.id, kind="step.state", payload={"name": "corilla"})
+    live = await client.receive_json_from()
+    await tell(scope=experiment.id, kind="mosaic.ready", payload={})
+    ready = await client.receive_json_from()
+
+    assert (missed["events"], missed["to"]) == ([], 1)
+    assert (live["type"], live["events"], live["to"]) == ("events", [], 2)
+    assert [event["kind"] for event in ready["events"]] == ["mosaic.ready"]
+    await client.disconnect()
+
+
+def _share_a_plate(experiment: Experiment, owner: User, friend: User) -> None:
+    plate = PlateFactory(experiment=experiment)
+    access_grant(
+        user=owner,
+        experiment_id=experiment.id,
+        subject_user=friend.username,
+        level="view",
+        plate=plate.id,
+    )
+
+
+def test_the_list_of_events_keeps_the_rest_from_who_sees_one_plate(
+    experiment: Experiment, owner: User
+) -> None:
+    friend = UserFactory()
+    _share_a_plate(experiment, owner, friend)
+    publish(experiment)
+
+    events, newest = event_list(user=friend, experiment_id=experiment.id, after=0)
+
+    assert (events, newest) == ([], 1)
+    assert len(event_list(user=owner, experiment_id=experiment.id, after=0)[0]) == 1
+
+
+async def test_logging_out_ends_the_socket(
+    experiment: Experiment, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "RECHECK_S", 0.2)
+    browser = Client()
+    await database_sync_to_async(browser.force_login)(owner)
+    cookie = browser.cookies["sessionid"].value
+    headers = [(k.encode(), v.encode()) for k, v in BROWSER.items()]
+    client = WebsocketCommunicator(
+        AuthMiddlewareStack(URLRouter(routes)),
+        f"/ws/v1/experiments/{experiment.id}/",
+        headers=[*headers, (b"cookie", f"sessionid={cookie}".encode())],
+    )
+    await client.connect()
+    assert (await client.receive_json_from())["type"] == "events"
+
+    await database_sync_to_async(browser.logout)()
+
+    assert await client.receive_json_from(timeout=3) == {
+        "type": "closed",
+        "code": "access_revoked",
+    }
+    await client.disconnect()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "token", "token": "\ud800"},
+        {"type": "log.follow", "job": str(uuid4()), "after": float("inf")},
+    ],
+)
+async def test_odd_messages_are_refused_not_stumbled_over(
+    experiment: Experiment, owner: User, message: dict[str, Any]
+) -> None:
+    is_token = message["type"] == "token"
+    client = socket(experiment, None if is_token else owner, **({} if is_token else BROWSER))
+    await client.connect()
+    if not is_token:
+        await client.receive_json_from()
+
+    await client.send_to(text_data=json.dumps(message))
+    if is_token:
+        assert (await client.receive_json_from())["code"] == "not_allowed"
+
+    assert (await client.receive_output())["code"] == (4401 if is_token else 4400)
+    await client.disconnect()
