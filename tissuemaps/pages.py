@@ -1,12 +1,27 @@
-"""The two plain pages: health, and the page that loads the browser application."""
+"""The plain pages: health, log-in's form, and the page that loads the browser application."""
 
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import AuthenticationForm
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET
+
+from apps.core.authentication import login_is_blocked
+
+
+class LoginForm(AuthenticationForm):
+    """Name and password; says so when there were too many tries."""
+
+    def get_invalid_login_error(self) -> ValidationError:
+        """Return why nobody was logged in."""
+        address = self.request.META.get("REMOTE_ADDR", "") if self.request else ""
+        if login_is_blocked(name=self.cleaned_data.get("username", ""), address=address):
+            return ValidationError("Too many tries with a wrong password; wait five minutes.")
+        return super().get_invalid_login_error()
 
 
 @require_GET

@@ -5,14 +5,18 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path, re_path
 
 from tissuemaps.api import urlpatterns as api
-from tissuemaps.pages import application_page, health
+from tissuemaps.pages import LoginForm, application_page, health
 
 urlpatterns = [
     path("health", health, name="health"),
     path("admin/", admin.site.urls),
     path(
         "login/",
-        LoginView.as_view(template_name="login.html", redirect_authenticated_user=True),
+        LoginView.as_view(
+            template_name="login.html",
+            authentication_form=LoginForm,
+            redirect_authenticated_user=True,
+        ),
         name="login",
     ),
     path("logout/", LogoutView.as_view(), name="logout"),

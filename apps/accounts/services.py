@@ -22,6 +22,7 @@ from apps.accounts.models import (
 )
 from apps.accounts.selectors import group_get, user_named
 from apps.core import audit
+from apps.core.authentication import WINDOW_S, login_is_blocked
 from apps.core.errors import ApplicationError, Conflict, NotFound
 
 AccessChanged = Callable[[User | ResearchGroup], None]
@@ -130,15 +131,24 @@ def token_create(
     name: str,
     scope: str = TokenScope.WRITE,
     expires_days: int = 30,
+    address: str = "",
 ) -> tuple[ApiToken, str]:
     """Return a new token row and, the only time, the token's text.
 
     Raises
     ------
     ApplicationError
-        ``authentication_failed`` (401): user name or password are wrong, or the account is closed.
+        ``authentication_failed`` (401): user name or password are wrong, or the account is closed;
+        ``too_many_attempts`` (429): too many wrong passwords for the name from `address`.
     """
-    user = authenticate(username=username, password=password)
+    user = authenticate(username=username, password=password, address=address)
+    if user is None and login_is_blocked(name=username, address=address):
+        raise ApplicationError(
+            "too many tries with a wrong password; wait five minutes",
+            code="too_many_attempts",
+            status=429,
+            extra={"retry_after_s": WINDOW_S},
+        )
     if not isinstance(user, User):
         raise ApplicationError(
             "user name or password are wrong", code="authentication_failed", status=401

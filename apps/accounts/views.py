@@ -36,7 +36,9 @@ class TokenListView(Endpoint):
     )
     def post(self, request: Request) -> Response:
         """Exchange user name and password for a token; its text is shown this once."""
-        token, text = services.token_create(**self.valid(serializers.TokenRequestSerializer))
+        data = self.valid(serializers.TokenRequestSerializer)
+        address = request.META.get("REMOTE_ADDR", "")
+        token, text = services.token_create(**data, address=address)
         answer = serializers.NewTokenSerializer(token, context={"text": text})
         return Response(answer.data, status=status.HTTP_201_CREATED)
 
