@@ -26,6 +26,8 @@ from gpu_workers.messages import Problem
 
 Attributes = dict[str, str]
 _CORRECTION = re.compile(r"(SC|DC|CAM)_.*", re.IGNORECASE)
+MAX_CHANNEL_NAME = 60
+_NUMBER = re.compile(r"\d+(\s*nm)?")
 _FILTER = re.compile(r"\D*(\d{3})")
 
 
@@ -66,7 +68,7 @@ class CellVoyagerReader:
     help: ClassVar = (
         "CV7000, CV8000 and CQ1: a folder with MeasurementData.mlf and MeasurementDetail.mrf."
     )
-    VERSION: ClassVar = 1
+    VERSION: ClassVar = 2
 
     def score(self, listing: Listing) -> float:
         """Return 1 for both metadata files, 0.9 for the list of images alone."""
@@ -231,14 +233,17 @@ class _Records:
 
     def channel_facts(self, filters: dict[str, Attributes]) -> tuple[ChannelFacts, ...]:
         facts = []
+        names = _names({ch: filters.get(ch, {}) for ch in self.channels})
         for key in sorted(self._keys):
-            setting = filters.get(self._keys[key], {})
+            channel = self._keys[key]
+            own = f"C{channel.zfill(2)}"
+            setting = filters.get(channel, {})
             emission = _FILTER.match(setting.get("Acquisition", ""))
             color = setting.get("Color", "")
             facts.append(
                 ChannelFacts(
                     key=key,
-                    name=key,
+                    name=key.removesuffix(own) + names.get(channel, own),
                     wavelength_nm=float(emission[1]) if emission else None,
                     color=f"#{color[-6:].lower()}"
                     if re.fullmatch(r"#[0-9A-Fa-f]{8}", color)
@@ -277,6 +282,26 @@ class _Records:
         )
         found += aggregate("unlisted_files", f"{{n}} images are not named in {self._mlf}", unlisted)
         return found
+
+
+def _names(settings: dict[str, Attributes]) -> dict[str, str]:
+    """Return what the settings call each channel: its fluorophore, else its target.
+
+    A bare number (the laser's wavelength) is no name, and one that two channels share is neither's.
+    """
+    names: dict[str, str] = {}
+    for channel, setting in settings.items():
+        for attribute in ("Fluorophore", "Target"):
+            name = setting.get(attribute, "").strip()
+            if (
+                name.isprintable()
+                and 0 < len(name) <= MAX_CHANNEL_NAME
+                and not _NUMBER.fullmatch(name)
+            ):
+                names[channel] = name
+                break
+    counts = Counter(names.values())
+    return {channel: name for channel, name in names.items() if counts[name] == 1}
 
 
 def _when(attributes: Attributes) -> tuple[int, int]:

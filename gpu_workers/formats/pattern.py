@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Final
 
-from gpu_workers.errors import UserError
-from gpu_workers.formats.listing import FileEntry, Listing, aggregate
+from gpu_workers.errors import FileError, UserError
+from gpu_workers.formats.listing import FileEntry, Listing, aggregate, shown
 from gpu_workers.formats.survey import (
     ChannelFacts,
     SourcePlane,
@@ -19,6 +23,7 @@ from gpu_workers.formats.survey import (
 
 GROUPS: Final = ("well", "row", "column", "site", "channel", "z", "t")
 MAX_PATTERN: Final = 500
+MAX_SECONDS, SECONDS_PER_NAME = 3.0, 0.001
 _END = r"\.(?i:tiff?|png)$"
 DEFAULT_PATTERNS: Final[tuple[str, ...]] = (
     # Yokogawa CellVoyager without its metadata
@@ -75,6 +80,33 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     return compiled
 
 
+class _TooSlow(Exception):
+    """The time for matching names is spent."""
+
+
+@contextmanager
+def _limited(n_names: int) -> Iterator[None]:
+    """Raise _TooSlow when names take more processor time than any sane pattern needs.
+
+    Nested repetitions such as ``(a+)+`` can take years for one name. The matcher looks for signals,
+    which only a main thread gets: elsewhere only the job's own limit holds.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise _TooSlow
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, MAX_SECONDS + n_names * SECONDS_PER_NAME)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
 def _search(pattern: re.Pattern[str], entry: FileEntry) -> re.Match[str] | None:
     """Return where a pattern fits: the name first, then the path, for patterns that name folders."""
     return pattern.search(entry.name) or (pattern.search(entry.path) if entry.folder else None)
@@ -111,6 +143,23 @@ def _plane(entry: FileEntry, match: re.Match[str]) -> SourcePlane:
     )
 
 
+def _matches(
+    images: list[FileEntry], pattern: re.Pattern[str]
+) -> list[tuple[FileEntry, re.Match[str] | None]]:
+    """Return where the pattern fits each name; FileError with the name at which time ran out."""
+    found: list[tuple[FileEntry, re.Match[str] | None]] = []
+    try:
+        with _limited(len(images)):
+            found.extend((entry, _search(pattern, entry)) for entry in images)
+    except _TooSlow:
+        slow = shown(images[min(len(found), len(images) - 1)].path)
+        raise FileError(
+            f"the pattern takes too long with {slow}: avoid repetitions of repetitions such as (a+)+",
+            code="bad_pattern", files=(slow,),
+        ) from None  # fmt: skip
+    return found
+
+
 def _parse(
     images: list[FileEntry], pattern: re.Pattern[str]
 ) -> tuple[list[SourcePlane], list[str], list[str]]:
@@ -118,8 +167,7 @@ def _parse(
     planes: list[SourcePlane] = []
     unmatched: list[str] = []
     absurd: list[str] = []
-    for entry in images:
-        match = _search(pattern, entry)
+    for entry, match in _matches(images, pattern):
         if match is None:
             unmatched.append(entry.path)
             continue

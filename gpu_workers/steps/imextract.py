@@ -73,7 +73,7 @@ class ImExtract(Step[ImExtractArguments]):
     help: ClassVar = (
         "Copy the pixels of all planes into OME-Zarr, unchanged, with a projection if asked."
     )
-    VERSION: ClassVar = 1
+    VERSION: ClassVar = 2
     requires: ClassVar = ("layout",)
     Arguments: ClassVar = ImExtractArguments
 
@@ -372,7 +372,8 @@ def _require(pixels: Pixels, site: SiteLayout, dtype: str, file: str) -> None:
             f"{file} has {pixels.shape[0]} x {pixels.shape[1]} px, not {site.height} x {site.width}",
             code="other_size", files=(file,),
         )  # fmt: skip
-    if pixels.dtype != np.dtype(dtype):
+    # A channel's type holds those of all its acquisitions: an 8-bit plate beside a 16-bit one.
+    if not np.can_cast(pixels.dtype, np.dtype(dtype), "safe"):
         raise FileError(
             f"{file} has pixels of type {pixels.dtype}, not {dtype}",
             code="other_type",

@@ -65,7 +65,7 @@ class MetaExtract(Step[MetaExtractArguments]):
     name: ClassVar = "metaextract"
     title: ClassVar = "Extract metadata"
     help: ClassVar = "Find the microscope's reader and read the header of every image file."
-    VERSION: ClassVar = 1
+    VERSION: ClassVar = 2
     Arguments: ClassVar = MetaExtractArguments
 
     def plan(self, context: StepContext, arguments: MetaExtractArguments) -> Plan:
@@ -80,7 +80,10 @@ class MetaExtract(Step[MetaExtractArguments]):
             except UserError as error:
                 if len(acquisitions) == 1:
                     raise
-                message = f"acquisition {acquisition.name!r}: {error.message}"
+                own = f"acquisition {acquisition.name!r}"
+                message = (
+                    error.message if error.message.startswith(own) else f"{own}: {error.message}"
+                )
                 context.problems.append(
                     Problem(severity="error", code=error.code, message=message, files=error.files)
                 )
@@ -155,7 +158,13 @@ class MetaExtract(Step[MetaExtractArguments]):
 
 
 def _survey(root: Path, acquisition: AcquisitionDescription) -> tuple[Listing, Reader, Survey]:
-    listing = scan(acquisition_folder(root, acquisition))
+    folder = acquisition_folder(root, acquisition)
+    if not Path(acquisition.folder).is_absolute() and not folder.exists():
+        raise FileError(
+            f"acquisition {acquisition.name!r} has no files yet: upload some or register a folder",
+            code="no_folder",
+        )
+    listing = scan(folder)
     reader = choose(listing, acquisition.microscope, acquisition.pattern)
     survey = survey_of(reader, listing, acquisition.pattern)
     return listing, reader, require_planes(survey, listing)

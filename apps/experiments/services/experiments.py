@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -20,6 +19,8 @@ from apps.experiments.selectors import acquisition_get, experiment_get, plate_ge
 from apps.experiments.services.access import access_changed
 from apps.jobs.services import jobs_kill
 from gpu_workers import registry
+from gpu_workers.errors import UserError
+from gpu_workers.formats.pattern import compile_pattern
 
 M = TypeVar("M", bound=Model)
 GROUP_LEVEL = {GroupPolicy.GROUP_READ: Level.VIEW, GroupPolicy.GROUP_WRITE: Level.EDIT}
@@ -42,12 +43,12 @@ def _check_reader(name: str) -> None:
 
 
 def _check_pattern(pattern: str) -> None:
+    if not pattern:
+        return
     try:
-        re.compile(pattern)
-    except re.error as error:
-        raise Invalid(
-            f"the pattern is no regular expression: {error}", code="bad_pattern"
-        ) from None
+        compile_pattern(pattern)
+    except UserError as error:
+        raise Invalid(error.message, code=error.code) from None
 
 
 def _check_name(rows: Any, name: str, what: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from apps.core.errors import Invalid
 
 MAX_PART_BYTES = 255
@@ -12,7 +14,8 @@ def name_fault(name: str) -> str:
     """Return what is wrong with a relative POSIX path as a file's name; empty if nothing is."""
     if not name:
         return "is empty"
-    if any(ord(c) < 32 or c in "\x7f\\" or 0xD800 <= ord(c) <= 0xDFFF for c in name):
+    # Also what is invisible or turns the reading direction: a name must be what it looks like.
+    if "\\" in name or any(unicodedata.category(c).startswith("C") for c in name):
         return "has a control character or a backslash"
     if len(name) > MAX_NAME_CHARACTERS:
         return f"is longer than {MAX_NAME_CHARACTERS} characters"

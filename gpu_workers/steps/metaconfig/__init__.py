@@ -71,7 +71,7 @@ class MetaConfig(Step[MetaConfigArguments]):
     help: ClassVar = (
         "Decide which file is which plane and where every site lies; name what is wrong."
     )
-    VERSION: ClassVar = 1
+    VERSION: ClassVar = 2
     requires: ClassVar = ("metadata",)
     Arguments: ClassVar = MetaConfigArguments
 

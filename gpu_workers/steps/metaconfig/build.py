@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from gpu_workers.errors import FileError
 from gpu_workers.formats import colors
@@ -62,6 +64,7 @@ def build(
     if planes.empty:
         raise FileError("no image is left after checking", code="no_images")
     _report_missing(planes, channels, problems)
+    problems.extend(_report_types(planes, ordered, channels))
     pixel_size = _pixel_size(ordered, planes, problems)
     plates = []
     for identifier in dict.fromkeys(str(s.acquisition.plate) for s in sources):
@@ -147,7 +150,7 @@ def _concatenate(sources: Sequence[Source], keys: dict[tuple[str, str], int]) ->
 
 
 def _of_one_kind(planes: Any, names: dict[str, str], problems: list[Problem]) -> Any:
-    """Return the planes of the usual size of their plate and the usual type of their channel."""
+    """Return planes of their plate's usual size and their acquisition's and channel's usual type."""
     kept = []
     for plate, rows in planes.groupby("plate", sort=False):
         height, width = rows.groupby(["height", "width"]).size().idxmax()
@@ -160,14 +163,34 @@ def _of_one_kind(planes: Any, names: dict[str, str], problems: list[Problem]) ->
         )  # fmt: skip
         kept.append(rows[~other].index)
     planes = planes.loc[[i for index in kept for i in index]]
-    usual = planes.groupby("c")["dtype"].agg(lambda d: d.value_counts().idxmax())
-    other = planes["dtype"] != planes["c"].map(usual)
+    kind = planes.groupby(["acquisition", "c"])["dtype"]
+    usual = kind.transform(lambda d: d.value_counts().idxmax())
+    other = planes["dtype"] != usual
+    types = ", ".join(sorted(set(planes.loc[other, "dtype"])))
     problems += aggregate(
         "other_type",
-        "{n} files have another pixel type than the others of their channel; they are left out",
+        f"{{n}} files have another pixel type ({types}) than the others of their acquisition and "
+        "channel; they are left out",
         sorted(planes.loc[other, "file"].unique()), "error",
     )  # fmt: skip
     return planes[~other]
+
+
+def _report_types(
+    planes: Any, sources: Sequence[Source], channels: Sequence[ChannelFacts]
+) -> Iterator[Problem]:
+    """Name the channels whose pixel type differs between acquisitions: none of them is altered."""
+    names = {str(s.acquisition.id): s.acquisition.name for s in sources}
+    for c, rows in planes.groupby("c"):
+        types = rows.groupby("acquisition", sort=False)["dtype"].first()
+        if types.nunique() < 2:
+            continue
+        each = ", ".join(f"{names[a]!r} {dtype}" for a, dtype in list(types.items())[:20])
+        message = (
+            f"channel {channels[c].name} has pixels of different types ({each}); all are kept as "
+            f"{np.result_type(*types)}, their values unchanged: compare intensities with care"
+        )
+        yield Problem(code="types_differ", message=message)
 
 
 def _of_imaged_sites(planes: Any, problems: list[Problem]) -> Any:
@@ -233,7 +256,8 @@ def _z_step(sources: Sequence[Source], planes: Any) -> float | None:
 
 
 def _channel_layouts(channels: list[ChannelFacts], planes: Any) -> tuple[ChannelLayout, ...]:
-    types = planes.groupby("c")["dtype"].first().to_dict()
+    kinds = planes.groupby("c")["dtype"].unique().to_dict()
+    types = {c: str(np.result_type(*found)) for c, found in kinds.items()}
     default = next(iter(types.values()))
     return tuple(
         ChannelLayout(

@@ -426,3 +426,48 @@ def test_no_acquisition(tmp_path: Path) -> None:
         convert(tmp_path, experiment())
 
     assert caught.value.code == "no_acquisition"
+
+
+def test_an_acquisition_to_which_nothing_was_uploaded(tmp_path: Path) -> None:
+    with pytest.raises(StepFailed) as caught:
+        convert(tmp_path, experiment("uploads/nothing"))
+
+    assert str(caught.value) == (
+        "acquisition 'acquisition 0' has no files yet: upload some or register a folder"
+    )
+
+
+def test_plates_of_different_bit_depth_and_size_are_kept_exactly(tmp_path: Path) -> None:
+    write_images(tmp_path / "deep", ["p_A01_w1.tif", "p_A01_w2.tif"])
+    write_images(tmp_path / "shallow", ["q_A01_w1.tif"], dtype="uint8", size=(30, 90))
+
+    result = convert(tmp_path, experiment("deep", "shallow"))
+
+    deep, shallow = result.layout.plates
+    assert [c.dtype for c in result.layout.channels] == ["uint16", "uint16"]
+    np.testing.assert_array_equal(result.plates.read(deep.id, 0, 0, 0, 0), image(0))
+    stored = result.plates.read(shallow.id, 0, 0, 0, 0)
+    np.testing.assert_array_equal(stored, image(0, dtype="uint8", size=(30, 90)))
+    (problem,) = (p for p in result.problems if p.code == "types_differ")
+    assert "Channel1" in problem.message
+    assert "'acquisition 1' uint8" in problem.message
+
+
+def test_a_plane_of_another_type_says_which(folder: Path) -> None:
+    tifffile.imwrite(folder / VICTIM, image(1, dtype="uint8"))
+
+    result = _convert(folder)
+
+    (problem,) = (p for p in result.problems if p.code == "other_type")
+    assert "(uint8)" in problem.message
+
+
+def test_a_pattern_that_would_take_for_ever_ends(tmp_path: Path) -> None:
+    name = "p_A01_a_name_that_goes_on_and_on_and_on.tif"
+    folder = write_images(tmp_path / "images", [name])
+
+    with pytest.raises(StepFailed) as caught:
+        convert(tmp_path, experiment(folder, pattern=r"(?P<well>([A-Za-z0-9_]+)+)!"))
+
+    assert caught.value.code == "bad_pattern"
+    assert caught.value.files == (name,)

@@ -110,6 +110,7 @@ def test_out_of_order_and_overlapping_pieces_are_told_where_to_go_on(lab: Lab) -
     assert overlap.json()["extra"] == gap.json()["extra"] == {"expected": 100}
     assert {overlap.json()["code"], gap.json()["code"]} == {"wrong_offset"}
     assert (other.status_code, other.json()["code"]) == (409, "total_mismatch")
+    assert other.json()["message"].endswith("delete it first to replace it")
     assert lab.client.get(f"{lab.files}a.tif/").json()["received"] == 100
 
 
@@ -140,6 +141,7 @@ def test_a_complete_file_sent_again_changes_nothing_and_other_bytes_are_refused(
         "a\x00b.tif",
         "a\tb.tif",
         "a\\b.tif",
+        "a\u202ef.tif",
         "x" * 256,
         "ä" * 128,
         "/".join(["d" * 200] * 6),

@@ -164,6 +164,43 @@ class TestCellVoyager:
 
         assert [p.channel for p in found.planes] == ["A01_C01", "A02_C01", "C02"]
 
+    @pytest.mark.parametrize(
+        ("channels", "names"),
+        [
+            ([("DAPI", ""), ("488", "GFP")], ["DAPI", "GFP"]),
+            ([("405", ""), ("488", "")], ["C01", "C02"]),
+            ([("405", "Hoechst 33342"), ("488", "")], ["Hoechst 33342", "C02"]),
+            ([("FITC", ""), ("FITC", "")], ["C01", "C02"]),
+            ([("x", "a\nb"), ("y", "z" * 300)], ["x", "y"]),
+        ],
+    )
+    def test_channels_are_called_what_the_settings_call_them(
+        self, tmp_path: Path, channels: list[tuple[str, str]], names: list[str]
+    ) -> None:
+        settings = "".join(
+            f'<bts:Channel bts:Ch="{n}" bts:Target="{target}" bts:Fluorophore="{dye}"/>'.replace(
+                "\n", "&#10;"
+            )
+            for n, (target, dye) in enumerate(channels, 1)
+        )
+        (tmp_path / "x.mes").write_text(f"<bts:Settings {BTS}>{settings}</bts:Settings>")
+        files = _measurement(tmp_path, _record("0.tif"), _record("1.tif", Ch=2))
+
+        found = CellVoyagerReader().survey(files)
+
+        assert [c.name for c in found.facts.channels] == names
+        assert [c.key for c in found.facts.channels] == ["C01", "C02"]
+
+    def test_a_channel_of_two_actions_keeps_them_apart_in_its_names(self, tmp_path: Path) -> None:
+        (tmp_path / "x.mes").write_text(
+            f'<bts:Settings {BTS}><bts:Channel bts:Ch="1" bts:Target="DAPI"/></bts:Settings>'
+        )
+        files = _measurement(tmp_path, _record("0.tif"), _record("1.tif", ActionIndex=2))
+
+        found = CellVoyagerReader().survey(files)
+
+        assert [c.name for c in found.facts.channels] == ["A01_DAPI", "A02_DAPI"]
+
     def test_timelines_that_restart_follow_each_other(self, tmp_path: Path) -> None:
         files = _measurement(
             tmp_path,

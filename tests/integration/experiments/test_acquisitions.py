@@ -1,0 +1,35 @@
+"""What is wrong with an acquisition's pattern or microscope is said when it is made."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.experiments.conftest import Lab
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (r"p_(?P<well>", "no regular expression"),
+        (r"p_.*\.tif", "names none of the groups well, row"),
+        (r"(?P<wells>A01)", "the group(s) wells; known are well"),
+        (r"(?P<row>[A-H])", "both row and column"),
+        ("(?P<well>" + "x" * 600 + ")", "longer than 500"),
+    ],
+)
+def test_a_pattern_that_can_read_no_name_is_refused(lab: Lab, pattern: str, message: str) -> None:
+    body = {"plate": str(lab.plate.id), "name": "second", "pattern": pattern}
+
+    answer = lab.client.post(f"{lab.address}acquisitions/", body, format="json")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_pattern")
+    assert message in answer.json()["message"]
+
+
+def test_an_unknown_microscope_is_refused_with_those_known(lab: Lab) -> None:
+    body = {"plate": str(lab.plate.id), "name": "second", "microscope": "opera"}
+
+    answer = lab.client.post(f"{lab.address}acquisitions/", body, format="json")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "unknown_microscope")
+    assert "cellvoyager, imagexpress, pattern" in answer.json()["message"]
