@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 from uuid import uuid4
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, ValidationError
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions
@@ -36,9 +37,24 @@ CODES = {
 AT_THE_SAME_TIME = {"23503", "23505", "40001", "40P01"}
 """PostgreSQL's states for a broken reference or uniqueness, a lost serialisation and a deadlock."""
 
+AWAY = ("08", "53", "57P")
+"""How PostgreSQL's states begin while it is away, full or restarting."""
 
-def _state(error: DatabaseError) -> str:
-    return str(getattr(error.__cause__, "sqlstate", ""))
+
+def _state(error: BaseException) -> str:
+    return str(getattr(error.__cause__, "sqlstate", "") or "")
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Return whether the database could not be asked, which passes by itself."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = _state(error)
+    return not state or state.startswith(AWAY)
+
+
+def _unavailable() -> dict[str, Any]:
+    return problem("unavailable", "the database does not answer just now; try again in a moment")
 
 
 def problem(code: str, message: str, extra: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -91,6 +107,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     error = _translated(error)
     if isinstance(error, ApplicationError):
         return Response(problem(error.code, error.message, error.extra), status=error.status)
+    if _is_away(error):
+        logger.error("the database does not answer: %s", error)
+        return Response(_unavailable(), status=503, headers={"Retry-After": "2"})
     response = rest_exception_handler(error, context)
     if response is not None and isinstance(error, exceptions.APIException):
         response.data = _rest_problem(error)
@@ -131,6 +150,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Answer when our own code failed; Django has logged the error with its trace."""
     if not _is_api(request):
         return defaults.server_error(request)
+    if _is_away(sys.exc_info()[1]):
+        return JsonResponse(_unavailable(), status=503, headers={"Retry-After": "2"})
     number = uuid4().hex[:12]
     logger.error("internal error %s at %s %s", number, request.method, request.path)
     return JsonResponse(problem("internal_error", f"internal error {number}"), status=500)

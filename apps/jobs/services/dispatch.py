@@ -155,7 +155,12 @@ def _send(queue: str, parcels: list[_Parcel]) -> None:
     for parcel in parcels:
         folder = paths.attempt_folder(parcel.job, parcel.attempt)
         root = paths.experiment_root(Path(settings.TISSUEMAPS_DATA), parcel.scope)
-        paths.write_json(root / folder / "spec.json", parcel.spec)
+        try:
+            paths.write_json(root / folder / "spec.json", parcel.spec)
+        except OSError as error:
+            # One experiment's folder or a full disk: the others' jobs go out all the same.
+            logger.error("the spec of job %s cannot be written: %s", parcel.job, error)
+            continue
         messages[parcel.message] = {
             "experiment": str(parcel.scope),
             "job": str(parcel.job),

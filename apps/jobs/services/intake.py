@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from pydantic import ValidationError
 
@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 BATCH = 500
 OPEN = (AttemptState.SENT, AttemptState.CLAIMED)
+# The database's trouble, no report's: nothing was written, so that the reports must stay.
+UNAVAILABLE = (OperationalError, InterfaceError)
 
 
 @dataclass(slots=True)
@@ -97,6 +99,8 @@ def reports_take(note: Callable[[str, float], None] | None = None) -> int | None
         try:
             with transaction.atomic():
                 batch = _apply(reports)
+        except UNAVAILABLE:
+            raise
         except Exception:
             logger.exception("%d reports could not be taken in at once", len(reports))
             for report in reports:
@@ -176,11 +180,15 @@ def _apply_alone(report: Report) -> None:
     try:
         with transaction.atomic():
             _apply([report])
+    except UNAVAILABLE:
+        raise
     except Exception as error:
         logger.exception("the end of job %s could not be applied", report.job)
         try:
             with transaction.atomic():
                 _fail(report, error)
+        except UNAVAILABLE:
+            raise
         except Exception:
             logger.exception("job %s could not even be failed", report.job)
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, connections, transaction
 from django.http import Http404
 from django.test import Client, RequestFactory
 from rest_framework.test import APIClient
@@ -101,3 +101,16 @@ def test_a_race_for_a_name_is_a_conflict_and_not_our_fault() -> None:
 
     assert answer is not None
     assert (answer.status_code, answer.data["code"]) == (409, "raced")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_is_said_to_be_so() -> None:
+    with pytest.raises(OperationalError) as dead, connections["default"].cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    connections["default"].close()
+
+    answer = problems.exception_handler(dead.value, {})
+
+    assert answer is not None
+    assert (answer.status_code, answer.data["code"]) == (503, "unavailable")
+    assert "SELECT" not in answer.data["message"]

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError, close_old_connections, connection
 from django.utils import timezone
 
 from apps.jobs.models import Attempt, Job
@@ -128,6 +129,27 @@ def test_a_handler_that_raises_fails_its_own_job_only(engine: Engine, queued: Jo
     engine.control.tick()
 
     assert (state_of(queued), state_of(other)) == ("failed", "succeeded")
+
+
+def test_a_report_outlives_a_database_that_dies_while_it_is_taken_in(
+    engine: Engine, queued: Job
+) -> None:
+    deaths = iter([True])
+
+    def handler(job: Job, result: JobResult) -> None:
+        if next(deaths, False):
+            connection.cursor().execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    handlers.register_handler("tool", handler)
+    report(queued, "ended", output={"n": 1})
+    with pytest.raises(OperationalError):
+        engine.control.tick()
+    close_old_connections()
+
+    engine.control.tick()
+
+    queued.refresh_from_db()
+    assert (queued.state, queued.output, queued.attempts_made) == ("succeeded", {"n": 1}, 1)
 
 
 def test_content_keys_are_reused_within_their_scope_only(engine: Engine, queued: Job) -> None:
