@@ -130,7 +130,8 @@ def _healthy(url: str) -> bool:
 def start_web(supervisor: Supervisor, env: Mapping[str, str], host: str, port: int) -> str:
     """Start the web server and wait for its first answer; return its address."""
     command = _python(
-        "web", "daphne", "-b", host, "-p", str(port), "--no-server-name", "tissuemaps.asgi:application",
+        "web", "tissuemaps.embedded.web",
+        "-b", host, "-p", str(port), "--no-server-name", "tissuemaps.asgi:application",
         env=env, stop_s=5.0,
     )  # fmt: skip
     supervisor.start(command)
