@@ -53,6 +53,9 @@ export interface Description {
   stages: StageDescription[];
 }
 
+/** A part of a job's log; ask again after `next` until it is complete. */
+export type LogPiece = Schemas["Log"];
+
 export interface StepRun
   extends Omit<Schemas["StepRun"], "state" | "phase" | "counts" | "arguments" | "backend" | "key"> {
   state: State;

@@ -51,6 +51,12 @@ export function App() {
 
 function Frame({ experimentId }: { experimentId?: string }) {
   const { pathname } = useLocation();
+  useEffect(() => {
+    // An experiment's pages name themselves once its name is known.
+    if (experimentId) return;
+    const made = pathname === "/experiments/new";
+    document.title = `${made ? "New experiment" : "Experiments"} · TissueMAPS`;
+  }, [pathname, experimentId]);
   return (
     <div className="shell">
       <a className="skip" href="#content">
@@ -82,11 +88,11 @@ function Place({ name }: { name: keyof typeof PAGES }) {
   const { experimentId = "" } = useParams();
   const experiment = useExperiment(experimentId);
   useEffect(() => {
-    document.title = experiment.data ? `${experiment.data.name} · TissueMAPS` : "TissueMAPS";
+    document.title = experiment.data ? `${experiment.data.name}: ${name} · TissueMAPS` : "TissueMAPS";
     return () => {
       document.title = "TissueMAPS";
     };
-  }, [experiment.data]);
+  }, [experiment.data, name]);
   if (experiment.error) {
     return (
       <div className="page">

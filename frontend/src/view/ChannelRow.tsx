@@ -137,6 +137,7 @@ function ChannelSettings({ channel, described, change, step }: SettingsProps) {
           size="xs"
           variant="default"
           px={8}
+          style={{ flexShrink: 0 }}
           onClick={() => change(autoWindow(described))}
           aria-label={`Auto: window of ${name} as its pixels suggest`}
         >

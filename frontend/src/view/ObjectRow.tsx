@@ -18,7 +18,7 @@ import { COLOR_MAPS, cssGradient } from "../objects/colormaps";
 import { colouringKey, colouringOf, type ObjectView } from "../store/viewState";
 import { useColumn, useMap, usePlate } from "./context";
 import { featuresOf, rangeOf } from "./firstView";
-import { formatNumber, stepOf } from "./numbers";
+import { formatNumber, shortNumber, stepOf } from "./numbers";
 import type { FeatureSummary, ToolResult } from "./requests";
 import classes from "./view.module.css";
 
@@ -194,7 +194,7 @@ function Appearance({ object, change }: PartProps) {
           size="xs"
           label="First colour"
           aria-label={`First colour of ${type}, as a number`}
-          value={object.low}
+          value={shortNumber(object.low)}
           max={object.high}
           hideControls
           onChange={(low) => typeof low === "number" && low < object.high && change({ low })}
@@ -203,7 +203,7 @@ function Appearance({ object, change }: PartProps) {
           size="xs"
           label="Last colour"
           aria-label={`Last colour of ${type}, as a number`}
-          value={object.high}
+          value={shortNumber(object.high)}
           min={object.low}
           hideControls
           onChange={(high) => typeof high === "number" && high > object.low && change({ high })}

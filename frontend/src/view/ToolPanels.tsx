@@ -21,7 +21,9 @@ export function ToolPanels() {
           const Panel = TOOL_PANELS[tool.name];
           return (
             <Accordion.Item key={tool.name} value={tool.name}>
-              <Accordion.Control title={tool.help}>{tool.title}</Accordion.Control>
+              <Accordion.Control title={tool.help} fz="sm">
+                {tool.title}
+              </Accordion.Control>
               <Accordion.Panel>{Panel && <Panel />}</Accordion.Panel>
             </Accordion.Item>
           );

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatNumber, roundDown, scaleBar, stepOf } from "./numbers";
+import { formatNumber, roundDown, scaleBar, shortNumber, stepOf } from "./numbers";
 
 test("numbers are short and exact enough", () => {
   expect([0, 12, 1234567, 0.12345, 2.71428, -1500.5].map((n) => formatNumber(n))).toEqual([
@@ -29,4 +29,8 @@ test("slider steps are whole for whole pixels and always above zero", () => {
   expect(stepOf(0, 4000, true)).toBe(1);
   expect(stepOf(0, 1, false)).toBeCloseTo(0.002);
   expect(stepOf(5, 5, false)).toBe(1);
+});
+
+test("a percentile fits into its field", () => {
+  expect([521.5454248046875, 1661.82337402, 3, 1e-7].map(shortNumber)).toEqual([521.545, 1661.82, 3, 1e-7]);
 });

@@ -10,6 +10,11 @@ export function formatNumber(value: number | null | undefined, digits = 4): stri
   return rounded.replace(/\B(?=(\d{3})+(?!\d))(?<!\.\d*)/g, "\u2009");
 }
 
+/** Return a value with at most six significant digits: what a field shows of a percentile. */
+export function shortNumber(value: number): number {
+  return Number(value.toPrecision(6));
+}
+
 /** Return a round number (1, 2 or 5 times a power of ten) that is at most `value`. */
 export function roundDown(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));

@@ -73,8 +73,8 @@ export function JobTable(props: JobTableProps) {
               <Table.Th>Job</Table.Th>
               <Table.Th>State</Table.Th>
               <Table.Th>Time</Table.Th>
-              <Table.Th>CPU</Table.Th>
-              <Table.Th>Memory</Table.Th>
+              <Table.Th visibleFrom="lg">CPU</Table.Th>
+              <Table.Th visibleFrom="lg">Memory</Table.Th>
               <Table.Th>Tries</Table.Th>
               <Table.Th>
                 <VisuallyHidden>Log</VisuallyHidden>
@@ -130,7 +130,7 @@ function JobRow({ job, open, onLog }: JobRowProps) {
   return (
     <Fragment>
       <Table.Tr data-state={job.state}>
-        <Table.Td>{jobName(job)}</Table.Td>
+        <Table.Td style={{ whiteSpace: "nowrap" }}>{jobName(job)}</Table.Td>
         <Table.Td>
           <Group gap={6} wrap="nowrap">
             <StateMark state={job.state} />
@@ -138,8 +138,10 @@ function JobRow({ job, open, onLog }: JobRowProps) {
           </Group>
         </Table.Td>
         <Table.Td>{formatDuration(job.started_at, job.ended_at)}</Table.Td>
-        <Table.Td>{job.cpu_s ? `${job.cpu_s.toFixed(1)} s` : "–"}</Table.Td>
-        <Table.Td>{job.peak_memory_mb ? `${Math.round(job.peak_memory_mb)} MB` : "–"}</Table.Td>
+        <Table.Td visibleFrom="lg">{job.cpu_s ? `${job.cpu_s.toFixed(1)} s` : "–"}</Table.Td>
+        <Table.Td visibleFrom="lg">
+          {job.peak_memory_mb ? `${Math.round(job.peak_memory_mb)} MB` : "–"}
+        </Table.Td>
         <Table.Td>{job.attempts_made}</Table.Td>
         <Table.Td ta="right">
           <Button

@@ -1,6 +1,7 @@
 /** Why a step failed, and what was wrong with its input without stopping it; files by their names. */
 
 import { Alert, Badge, Group, List, Text } from "@mantine/core";
+import { Link } from "react-router";
 import type { StepRun } from "../api/types";
 import { plural } from "../ui/format";
 import { FileNames } from "../ui/ProblemNote";
@@ -17,6 +18,10 @@ export function StepProblems({ run }: { run: StepRun }) {
             {run.error.message}
           </Text>
           <FileNames files={run.error.files ?? []} />
+          <Text size="sm" c="dimmed" mt={6}>
+            The jobs' logs below say more. Mend the files on the <Link to="../data">Data page</Link> or the
+            arguments, then press Resume: what succeeded is not done again.
+          </Text>
         </Alert>
       )}
       {run.problems.length > 0 && (
@@ -31,6 +36,7 @@ export function StepProblems({ run }: { run: StepRun }) {
                     variant="filled"
                     radius="sm"
                     c="white"
+                    style={{ flexShrink: 0 }}
                   >
                     {problem.severity}
                   </Badge>

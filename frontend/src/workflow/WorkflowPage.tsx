@@ -5,7 +5,7 @@ import { useState } from "react";
 import { Link, useSearchParams } from "react-router";
 import { useExperiment, useRegistry, useWorkflow, useWorkflows } from "../api/queries";
 import type { State, StepRun, Workflow } from "../api/types";
-import { formatDate, formatDuration } from "../ui/format";
+import { formatDate, formatDuration, plural } from "../ui/format";
 import { ProblemNote } from "../ui/ProblemNote";
 import { Empty, Loading, SectionTitle } from "../ui/parts";
 import { stepOf, withStep } from "./draft";
@@ -123,6 +123,9 @@ function WorkflowState({ workflow }: { workflow: Workflow | undefined }) {
       </div>
     );
   }
+  const problems = workflow.stages
+    .flatMap((stage) => stage.steps)
+    .reduce((sum, step) => sum + step.n_problems, 0);
   return (
     <div>
       <SectionTitle
@@ -146,6 +149,11 @@ function WorkflowState({ workflow }: { workflow: Workflow | undefined }) {
         {formatDate(workflow.submitted_at)}
         {workflow.ended_at && ` · took ${formatDuration(workflow.started_at, workflow.ended_at)}`}
       </Text>
+      {workflow.state === "succeeded" && problems > 0 && (
+        <Text size="xs" c="yellow.4" mt={4}>
+          With {plural(problems, "problem")}: choose a step marked with a triangle to read them.
+        </Text>
+      )}
     </div>
   );
 }
@@ -173,7 +181,7 @@ function StepWork({ experimentId, workflow, run, state, log, set }: StepWorkProp
   return (
     <div className={classes.right}>
       <StepProblems run={run} />
-      {log && <JobLog key={log} job={log} onClose={() => set({ log: null })} />}
+      {log && <JobLog key={log} experimentId={experimentId} job={log} onClose={() => set({ log: null })} />}
       <JobTable
         experimentId={experimentId}
         workflowId={workflow.id}
