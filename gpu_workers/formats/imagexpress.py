@@ -285,7 +285,7 @@ def _absent(
         if (well, str(site), f"w{wave}", t, z) not in there
     ]
     problem = aggregate(
-        "absent_files", f"{{n}} images that {file} promises are not there",
+        "absent_files", f"not there, although {file} promises them: {{n}} of {expected} images",
         [p.file for p in absent], "error",
     )  # fmt: skip
     return absent, list(problem)

@@ -168,7 +168,8 @@ def _claim(acquisition: Acquisition, name: str, piece: Piece) -> UUID:
     if row is not None:
         if row.size != piece.total:
             raise Conflict(
-                f"{shown(name)} was begun with {row.size} bytes, not {piece.total}",
+                f"{shown(name)} is there already with {row.size} bytes, not {piece.total}:"
+                " delete it first to replace it",
                 code="total_mismatch",
                 extra={"total": row.size, "received": row.received, "status": row.status},
             )
