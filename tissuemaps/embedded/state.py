@@ -178,10 +178,22 @@ def _secret_key(state: State) -> None:
         stream.write(secrets.token_urlsafe(50))
 
 
+def _private_data(folder: Path) -> None:
+    """Close the folder of all groups' pixels to other users of the machine, if it is made here."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
 def prepare(state: State) -> None:
     """Make the folders and the secret key of a state; say in one line why that fails."""
     _own(state.folder, 0o755)
     check_writable(state.folder)
+    _private_data(state.data)
     check_writable(state.data)
     if service_user() and not others_may_enter(state.folder):
         raise StartError(

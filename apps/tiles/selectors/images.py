@@ -82,7 +82,7 @@ def mosaic_channels(info: dict[str, Any]) -> tuple[ServedChannel, ...]:
 
 
 def _levels(folder: Path, info: dict[str, Any]) -> tuple[Path, ...]:
-    return tuple(folder / str(level["path"]) for level in info.get("levels", []))
+    return tuple(_inside(folder, str(level["path"])) for level in info.get("levels", []))
 
 
 def image_find(*, experiment_id: UUID, image_id: UUID) -> ServedImage | None:

@@ -40,6 +40,21 @@ def test_secret_key_is_made_once_and_private(state: State) -> None:
     assert stat.S_IMODE(state.secret_file.stat().st_mode) == 0o600
 
 
+def test_the_data_of_all_groups_are_private(state: State) -> None:
+    prepare(state)
+
+    assert stat.S_IMODE(state.data.stat().st_mode) == 0o700
+
+
+def test_data_that_are_there_keep_their_mode(state: State) -> None:
+    state.data.mkdir(parents=True)
+    state.data.chmod(0o750)
+
+    prepare(state)
+
+    assert stat.S_IMODE(state.data.stat().st_mode) == 0o750
+
+
 def test_a_torn_secret_key_is_made_again(state: State) -> None:
     prepare(state)
     state.secret_file.write_text("torn")
