@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Callable
@@ -70,6 +71,17 @@ def _dispatch(spec: JobSpec, context: StepContext) -> Json:
     return {"output": output.output, "products": output.products}
 
 
+def is_full(error: BaseException) -> bool:
+    """Return whether an error says that the disk, or our share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def no_space() -> JobError:
+    """Return the error of a job that met a full disk; to try at once again would help nobody."""
+    text = "the disk of the experiments is full: make room, then submit again what failed"
+    return JobError(code="no_space", message=text, user=True)
+
+
 def _describe(error: Exception) -> JobError:
     if isinstance(error, TissueMapsError):
         return JobError(
@@ -78,6 +90,8 @@ def _describe(error: Exception) -> JobError:
             files=error.files,
             user=isinstance(error, UserError),
         )
+    if is_full(error):
+        return no_space()
     if isinstance(error, MemoryError):
         return JobError(code="out_of_memory", message="the job ran out of memory", user=False)
     return JobError(code="internal_error", message=f"{type(error).__name__}: {error}", user=False)
@@ -96,6 +110,9 @@ def execute(spec: JobSpec, root: Path, progress: Progress = _silent) -> JobResul
         # Where in our code a user's mistake was noticed helps nobody.
         trace = None if error.user else exception
         logger.error("%s %s failed: %s", spec.kind, spec.name, error.message, exc_info=trace)
+    for problem in context.problems:
+        files = f" [{', '.join(problem.files)}]" if problem.files else ""
+        logger.warning("%s %s: %s%s", problem.severity, problem.code, problem.message, files)
     return JobResult(
         job=spec.job,
         attempt=spec.attempt,
