@@ -1,7 +1,7 @@
 /** A button for what can't be undone: it asks in its own place, without a modal. */
 
 import { Button, Group, Text } from "@mantine/core";
-import { type ReactNode, useState } from "react";
+import { type KeyboardEvent, type ReactNode, useState } from "react";
 
 export interface InlineConfirmProps {
   label: string;
@@ -21,6 +21,7 @@ export function InlineConfirm(props: InlineConfirmProps) {
   const { label, question, icon, disabled, loading, onConfirm } = props;
   const text = props.text ?? label.split(" ")[0];
   const [asking, setAsking] = useState(false);
+  const [asked, setAsked] = useState(false);
   if (!asking) {
     return (
       <Button
@@ -31,23 +32,33 @@ export function InlineConfirm(props: InlineConfirmProps) {
         disabled={disabled}
         loading={loading}
         aria-label={label}
+        autoFocus={asked}
         onClick={() => setAsking(true)}
       >
         {text}
       </Button>
     );
   }
-  const confirm = () => {
+  const end = () => {
     setAsking(false);
+    setAsked(true); // The button that asked comes back with the focus.
+  };
+  const confirm = () => {
+    end();
     onConfirm();
   };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    end();
+  };
   return (
-    <Group gap={6} wrap="nowrap" role="group" aria-label={question}>
+    <Group gap={6} wrap="nowrap" role="group" aria-label={question} onKeyDown={onKeyDown}>
       <Text size="xs">{question}</Text>
       <Button size="compact-xs" color="red.9" onClick={confirm} autoFocus>
         {text}
       </Button>
-      <Button size="compact-xs" variant="default" onClick={() => setAsking(false)}>
+      <Button size="compact-xs" variant="default" onClick={end}>
         Keep
       </Button>
     </Group>

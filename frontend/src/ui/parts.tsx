@@ -2,7 +2,7 @@
 
 import { ActionIcon, Button, Center, Group, Loader, Stack, Text, Title } from "@mantine/core";
 import { IconX } from "@tabler/icons-react";
-import { type ReactNode, useEffect, useId } from "react";
+import { type ReactNode, useEffect, useId, useRef } from "react";
 import classes from "./parts.module.css";
 
 export function SectionTitle({
@@ -76,6 +76,26 @@ export function More({
   );
 }
 
+/** Long enough for a menu that opened the panel to hand the focus back to its button first. */
+const AFTER_MENU_MS = 50;
+
+/** Take the focus into a panel that opens, and give it back to what had it when the panel closes. */
+function useFocusWhileOpen() {
+  const panel = useRef<HTMLElement>(null);
+  useEffect(() => {
+    let before: Element | null = null;
+    const timer = setTimeout(() => {
+      before = document.activeElement;
+      panel.current?.focus();
+    }, AFTER_MENU_MS);
+    return () => {
+      clearTimeout(timer);
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
+  }, []);
+  return panel;
+}
+
 /** A panel at the right that leaves the page in reach; Escape closes it. */
 export function SidePanel({
   title,
@@ -87,6 +107,7 @@ export function SidePanel({
   children: ReactNode;
 }) {
   const name = useId();
+  const panel = useFocusWhileOpen();
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.key === "Escape" && !event.defaultPrevented) onClose();
@@ -95,7 +116,7 @@ export function SidePanel({
     return () => window.removeEventListener("keydown", onKey);
   }, [onClose]);
   return (
-    <aside className={classes.sidePanel} aria-labelledby={name}>
+    <aside ref={panel} tabIndex={-1} className={classes.sidePanel} aria-labelledby={name}>
       <SectionTitle
         id={name}
         right={
