@@ -12,6 +12,10 @@ from django.views.decorators.http import require_GET
 
 from apps.core.authentication import login_is_blocked
 
+# What a page that was tampered with could still do: load plug-ins, move links and forms elsewhere,
+# be framed.
+CONTENT_POLICY = "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
 
 class LoginForm(AuthenticationForm):
     """Name and password; says so when there were too many tries."""
@@ -35,4 +39,6 @@ def health(_request: HttpRequest) -> HttpResponse:
 @ensure_csrf_cookie
 def application_page(request: HttpRequest) -> HttpResponse:
     """Serve the page that loads the browser application; every path of it is handled in the browser."""
-    return render(request, "application.html")
+    page = render(request, "application.html")
+    page["Content-Security-Policy"] = CONTENT_POLICY
+    return page

@@ -10,6 +10,7 @@ from channels_redis.core import RedisChannelLayer
 from django.conf import settings
 from django.test import Client
 
+from tests.factories import UserFactory
 from tissuemaps.routing import OriginGuard, same_origin
 
 
@@ -85,3 +86,15 @@ async def test_an_idle_socket_stays_open() -> None:
 
     assert await asyncio.wait_for(waiting, 5) == {"type": "late"}
     await layer.flush()
+
+
+@pytest.mark.django_db
+def test_the_application_is_not_framed_and_sends_no_form_elsewhere() -> None:
+    client = Client()
+    client.force_login(UserFactory())
+
+    answer = client.get("/")
+
+    policy = answer["Content-Security-Policy"]
+    assert "form-action 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
