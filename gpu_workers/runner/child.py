@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from gpu_workers.messages import JobSpec
-from gpu_workers.runner.execute import execute
+from gpu_workers.runner.execute import execute, is_full
 from gpu_workers.runner.processes import die_with_parent, prefer_to_be_killed, reset_peak_memory
 from gpu_workers.storage import paths
 
 PROGRESS_S = 0.1
+NO_SPACE = 75  # exit status where not even the result could be written
 ONE_THREAD = {
     "NUMBA_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -101,7 +102,12 @@ def main(parent: int) -> None:
     )
     answers.say({"ready": os.getpid()})
     for line in sys.stdin:
-        _one(json.loads(line), answers)
+        try:
+            _one(json.loads(line), answers)
+        except OSError as error:
+            if is_full(error):
+                raise SystemExit(NO_SPACE) from error
+            raise
         os.dup2(idle, 1)
         os.dup2(idle, 2)
 

@@ -29,8 +29,9 @@ from pydantic import ValidationError
 from gpu_workers import broker
 from gpu_workers.messages import JobError, JobResult, JobSpec, Limits
 from gpu_workers.runner import leases
-from gpu_workers.runner.child import environment
+from gpu_workers.runner.child import NO_SPACE, environment
 from gpu_workers.runner.code_version import code_version
+from gpu_workers.runner.execute import no_space
 from gpu_workers.runner.processes import kill_tree, tree_memory_mb
 from gpu_workers.storage import paths
 
@@ -287,6 +288,9 @@ class _Watch:
         if code == -9 and self._peak_mb > 0.8 * self._limits.memory_mb:
             text = f"the system killed the job, probably for memory ({self._peak_mb:.0f} MiB)"
             return Stop("failed", "out_of_memory", text)
+        if code == NO_SPACE:
+            error = no_space()
+            return Stop("failed", error.code, error.message, user=error.user)
         how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
         return Stop("failed", "process_died", f"the job's process died ({how})")
 

@@ -31,7 +31,7 @@ class CountArguments(Arguments):
     rounds: tuple[int, ...] = Field((3,), description="jobs in each round")
     salt: int = Field(0, description="changes the key")
     seconds: float = Field(0.0, ge=0, description="how long a job sleeps")
-    trouble: Literal["none", "user", "internal", "crash", "memory", "crash_once"] = "none"
+    trouble: Literal["none", "user", "internal", "crash", "memory", "crash_once", "full"] = "none"
     trouble_in: int = Field(0, description="index of the job that has the trouble")
     collect: bool = True
 
@@ -82,6 +82,8 @@ def _trouble(kind: str, folder: Path) -> None:
         raise FileError("plane 3 is truncated", files=("plane3.tif",))
     if kind == "internal":
         raise ZeroDivisionError("nobody expected this")
+    if kind == "full":
+        Path("/dev/full").write_bytes(b"x")
     if kind == "memory":
         hog = bytearray(600 * 1024**2)
         hog[::4096] = b"x" * len(hog[::4096])
@@ -125,7 +127,7 @@ class WaitArguments(Arguments):
 
     seconds: float = 0.0
     text: str = ""
-    trouble: Literal["none", "user", "internal", "crash", "memory", "spin"] = "none"
+    trouble: Literal["none", "user", "internal", "crash", "memory", "spin", "full"] = "none"
 
 
 class Wait(Tool[WaitArguments]):

@@ -119,6 +119,18 @@ def test_user_error_is_not_tried_again_but_an_internal_one_is(engine: Engine, sc
     assert "nobody expected this" in internal.error["message"]
 
 
+def test_a_full_disk_is_said_to_be_one_and_not_tried_again(engine: Engine, scope: UUID) -> None:
+    job = submit(scope, text="f", trouble="full")[0]
+    engine.worker()
+
+    engine.until(lambda: state_of(job) == "failed")
+
+    job.refresh_from_db()
+    assert job.error is not None
+    assert (job.error["code"], job.attempts_made) == ("no_space", 1)
+    assert "disk of the experiments is full" in job.error["message"]
+
+
 def test_kill_stops_running_and_waiting_jobs(engine: Engine, scope: UUID) -> None:
     engine.worker()
     parent = uuid4()
