@@ -115,8 +115,9 @@ uint objectAt(vec2 at) {
 }
 // The object that reaches over a pixel which none covers.
 uint objectNear(vec2 at) {
-  vec2 far = texelsPerPixel * grow;
-  for (int k = 0; k < 8; k++) {
+  // Two rings, the nearer first: an object smaller than a pixel may lie between a pixel and the outer one.
+  for (int k = 0; k < 16; k++) {
+    vec2 far = texelsPerPixel * (k < 8 ? 0.5 * grow : grow);
     float turn = float(k) * 0.78539816;
     uint found = objectAt(at + far * vec2(cos(turn), sin(turn)));
     if (found != 0u) return found;
