@@ -80,7 +80,7 @@ class MetaExtract(Step[MetaExtractArguments]):
             except UserError as error:
                 if len(acquisitions) == 1:
                     raise
-                own = f"acquisition {acquisition.name!r}"
+                own = _called(acquisition)
                 message = (
                     error.message if error.message.startswith(own) else f"{own}: {error.message}"
                 )
@@ -157,11 +157,15 @@ class MetaExtract(Step[MetaExtractArguments]):
         return StepOutput(output, {"metadata": manifest_path})
 
 
+def _called(acquisition: AcquisitionDescription) -> str:
+    return f"acquisition {acquisition.name!r} of plate {acquisition.plate_name!r}"
+
+
 def _survey(root: Path, acquisition: AcquisitionDescription) -> tuple[Listing, Reader, Survey]:
     folder = acquisition_folder(root, acquisition)
     if not Path(acquisition.folder).is_absolute() and not folder.exists():
         raise FileError(
-            f"acquisition {acquisition.name!r} has no files yet: upload some or register a folder",
+            f"{_called(acquisition)} has no files yet: upload some or register a folder",
             code="no_folder",
         )
     listing = scan(folder)

@@ -182,7 +182,9 @@ def test_plates_of_other_size_and_depth_and_one_without_files(
 
     assert workflow["state"] == "succeeded", workflow
     problems = {p["code"]: p["message"] for s in _steps(workflow) for p in s["problems"]}
-    assert problems["no_folder"].startswith("acquisition 'first' has no files yet")
+    assert problems["no_folder"].startswith(
+        "acquisition 'first' of plate 'forgotten' has no files yet"
+    )
     assert "uint8" in problems["types_differ"]
     sets = [s for s in screen.every("object-sets/") if s["object_type"]["name"] == "Nuclei"]
     assert {s["plate"]["name"]: s["n_objects"] for s in sets} == {"deep": 18, "shallow": 18}
@@ -201,6 +203,6 @@ def test_nothing_but_an_empty_acquisition_says_what_to_do(screen: Screen) -> Non
     assert workflow["state"] == "failed"
     first, *others = _steps(workflow)
     assert first["error"]["message"] == (
-        "acquisition 'first' has no files yet: upload some or register a folder"
+        "acquisition 'first' of plate 'forgotten' has no files yet: upload some or register a folder"
     )
     assert {s["state"] for s in others} == {"waiting"}

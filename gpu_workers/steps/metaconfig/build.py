@@ -180,12 +180,15 @@ def _report_types(
     planes: Any, sources: Sequence[Source], channels: Sequence[ChannelFacts]
 ) -> Iterator[Problem]:
     """Name the channels whose pixel type differs between acquisitions: none of them is altered."""
-    names = {str(s.acquisition.id): s.acquisition.name for s in sources}
+    names = {
+        str(s.acquisition.id): f"plate {s.acquisition.plate_name!r}, {s.acquisition.name!r}"
+        for s in sources
+    }
     for c, rows in planes.groupby("c"):
         types = rows.groupby("acquisition", sort=False)["dtype"].first()
         if types.nunique() < 2:
             continue
-        each = ", ".join(f"{names[a]!r} {dtype}" for a, dtype in list(types.items())[:20])
+        each = "; ".join(f"{names[a]}: {dtype}" for a, dtype in list(types.items())[:20])
         message = (
             f"channel {channels[c].name} has pixels of different types ({each}); all are kept as "
             f"{np.result_type(*types)}, their values unchanged: compare intensities with care"

@@ -433,7 +433,7 @@ def test_an_acquisition_to_which_nothing_was_uploaded(tmp_path: Path) -> None:
         convert(tmp_path, experiment("uploads/nothing"))
 
     assert str(caught.value) == (
-        "acquisition 'acquisition 0' has no files yet: upload some or register a folder"
+        "acquisition 'acquisition 0' of plate 'plate 0' has no files yet: upload some or register a folder"
     )
 
 
@@ -450,7 +450,7 @@ def test_plates_of_different_bit_depth_and_size_are_kept_exactly(tmp_path: Path)
     np.testing.assert_array_equal(stored, image(0, dtype="uint8", size=(30, 90)))
     (problem,) = (p for p in result.problems if p.code == "types_differ")
     assert "Channel1" in problem.message
-    assert "'acquisition 1' uint8" in problem.message
+    assert "plate 'plate 1', 'acquisition 1': uint8" in problem.message
 
 
 def test_a_plane_of_another_type_says_which(folder: Path) -> None:
