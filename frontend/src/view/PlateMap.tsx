@@ -84,6 +84,9 @@ export function PlateMap() {
   );
 }
 
+/** A plate of two wells need not fill the panel with two discs. */
+const FEWEST_COLUMNS = 6;
+
 interface WellGridProps {
   wells: Well[];
   means: WellValue[];
@@ -122,7 +125,7 @@ function WellGrid({ wells, means, range, colors }: WellGridProps) {
   return (
     // biome-ignore lint/a11y/useSemanticElements: SVG has no fieldset
     <svg
-      viewBox={`-0.9 -0.9 ${columns + 1} ${rows + 1}`}
+      viewBox={`-0.9 -0.9 ${Math.max(columns, FEWEST_COLUMNS) + 1} ${rows + 1}`}
       style={{ width: "100%", maxHeight: 260 }}
       role="group"
       aria-label="Wells"
