@@ -224,7 +224,8 @@ def environment(state: State, services: dict[str, str]) -> dict[str, str]:
     return {
         **os.environ,
         **services,
-        "TISSUEMAPS_DATA": str(state.data),
+        # A running platform says where its data lie; this shell may not have been told.
+        "TISSUEMAPS_DATA": services.get("TISSUEMAPS_DATA") or str(state.data),
         "TISSUEMAPS_STATE": str(state.folder),
         "TISSUEMAPS_SECRET_FILE": str(state.secret_file),
         "TISSUEMAPS_STATIC": str(state.folder / "static"),

@@ -181,3 +181,18 @@ def test_a_state_of_somebody_else_is_refused(
 
     with pytest.raises(StartError, match="belongs to another user"):
         prepare(state)
+
+
+def test_a_second_worker_takes_the_data_folder_of_the_running_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tissuemaps.embedded.services import environment
+
+    monkeypatch.delenv("TISSUEMAPS_DATA", raising=False)
+    state = State(tmp_path, tmp_path / "run")
+
+    told = environment(state, {"TISSUEMAPS_DATA": "/elsewhere"})
+    untold = environment(state, {})
+
+    assert told["TISSUEMAPS_DATA"] == "/elsewhere"
+    assert untold["TISSUEMAPS_DATA"] == str(tmp_path / "data")
