@@ -55,6 +55,7 @@ export function WorkflowPage({ experimentId }: { experimentId: string }) {
       { replace: true },
     );
   const edits = experiment.role !== "view";
+  const unread = newest !== undefined && workflow === undefined;
   return (
     <div className={`panes ${classes.layout}`}>
       <Stack gap="md">
@@ -69,7 +70,7 @@ export function WorkflowPage({ experimentId }: { experimentId: string }) {
           experimentId={experimentId}
           description={description}
           workflow={workflow}
-          disabled={!edits}
+          disabled={!edits || unread}
           beforeSubmit={draft.save}
           onError={setRefusal}
         />
