@@ -46,6 +46,7 @@ class Source:
     microscope: str | None
     pattern: str | None
     simulated: bool
+    nuclei_channel: str | None = None
 
 
 @dataclass(slots=True)
@@ -118,15 +119,19 @@ class Journey:
         if self.stopping.is_set():
             raise Stopped("upload")
 
-    def configure(self, base: str, *, stacked: bool) -> None:
-        """Ask for the maximum projection where there are stacks; the pipeline then takes it."""
-        if not stacked:
+    def configure(self, base: str, *, stacked: bool, nuclei_channel: str | None) -> None:
+        """Ask for the maximum projection where there are stacks, and name the nuclei's channel."""
+        wanted: dict[str, dict[str, Json]] = {}
+        if stacked:
+            wanted["imextract"] = {"projection": "max"}
+        if nuclei_channel is not None:
+            wanted["jterator"] = {"nuclei_channel": nuclei_channel}
+        if not wanted:
             return
         description = self.client.get(f"{base}/workflow-description/")
         for stage in description["stages"]:
             for step in stage["steps"]:
-                if step["name"] == "imextract":
-                    step["arguments"] = {**step["arguments"], "projection": "max"}
+                step["arguments"] = {**step["arguments"], **wanted.get(step["name"], {})}
         self.client.put(
             f"{base}/workflow-description/", {k: description[k] for k in ("type", "stages")}
         )
@@ -243,9 +248,9 @@ def _simulate(folder: Path) -> None:
 def _source(arguments: argparse.Namespace) -> tuple[Source, bool]:
     """Return the plate to show and whether it has stacks; StartError where the folder is no plate."""
     if arguments.data is None:
-        if arguments.microscope or arguments.pattern:
+        if arguments.microscope or arguments.pattern or arguments.nuclei_channel:
             raise StartError(
-                "--microscope and --pattern describe the files of --data, which is missing"
+                "--microscope, --pattern and --nuclei-channel describe --data, which is missing"
             )
         return Source(locate().folder / "demo" / "plate", None, None, simulated=True), False
     folder = arguments.data.expanduser().resolve()
@@ -258,9 +263,14 @@ def _source(arguments: argparse.Namespace) -> tuple[Source, bool]:
         found = inspect(folder, arguments.microscope, arguments.pattern)
     except TissueMapsError as error:
         raise StartError(f"--data {arguments.data}: {error.message}") from None
-    return Source(folder, arguments.microscope, arguments.pattern, simulated=False), len(
-        found.z
-    ) > 1
+    source = Source(
+        folder,
+        arguments.microscope,
+        arguments.pattern,
+        simulated=False,
+        nuclei_channel=arguments.nuclei_channel,
+    )
+    return source, len(found.z) > 1
 
 
 def _travel(
@@ -275,7 +285,7 @@ def _travel(
         )
         experiment = journey.create(source, lambda: _simulate(source.folder))
         base = f"experiments/{experiment}"
-        journey.configure(base, stacked=stacked)
+        journey.configure(base, stacked=stacked, nuclei_channel=source.nuclei_channel)
         say(f"running the workflow; watch it at {platform.url}/experiments/{experiment}/workflow")
         journey.run_workflow(base)
         channels = [c["name"] for c in client.every(f"{base}/channels/")]

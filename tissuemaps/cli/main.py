@@ -77,6 +77,11 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--pattern", help="regular expression with named groups for the file names of --data"
     )
+    demo.add_argument(
+        "--nuclei-channel",
+        metavar="NAME",
+        help="channel of --data that shows nuclei (default: by its name, else the first)",
+    )
     demo.set_defaults(function=_demo)
 
     up = commands.add_parser("up", help="start the platform and stay")
