@@ -117,3 +117,24 @@ class JobResult(Message):
     ended_at: datetime
     cpu_s: float = 0.0
     peak_memory_mb: float = 0.0
+
+
+class FlatField(Message):
+    """How the microscope's own software says the illumination of a channel is shaped.
+
+    Attributes
+    ----------
+    kind
+        "polynomial": `coefficients[i]` holds the terms of total degree i, x before y, in
+        ((y - origin_y) * scale_y, (x - origin_x) * scale_x), px; "files": images, below the acquisition's
+        folder.
+    dark_file
+        Image of the camera without light, subtracted before.
+    """
+
+    kind: Literal["polynomial", "files"]
+    coefficients: tuple[tuple[float, ...], ...] = ()
+    origin: tuple[float, float] = (0.0, 0.0)
+    scale: tuple[float, float] = (1.0, 1.0)
+    flat_file: str | None = None
+    dark_file: str | None = None

@@ -1,4 +1,4 @@
-"""Registries of steps, readers, modules and tools; entry point: `load` and `names`.
+"""Registries of steps, readers, file types, modules and tools; entry point: `load` and `names`.
 
 Built-in entries register the way a plug-in would, through entry points; a static list stands in
 when the package's metadata is missing (a source tree on ``sys.path`` without an installation).
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from gpu_workers.errors import UserError
 from gpu_workers.messages import ExperimentDescription, Json, Plan, Problem
 
-Family = Literal["steps", "readers", "modules", "tools"]
+Family = Literal["steps", "readers", "files", "modules", "tools"]
 
 BUILT_IN: dict[Family, dict[str, str]] = {
     "steps": {
@@ -36,6 +36,10 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "cellvoyager": "gpu_workers.formats.cellvoyager:CellVoyagerReader",
         "imagexpress": "gpu_workers.formats.imagexpress:ImageXpressReader",
         "pattern": "gpu_workers.formats.pattern:PatternReader",
+    },
+    "files": {
+        "png": "gpu_workers.formats.files.png:PngFile",
+        "tiff": "gpu_workers.formats.files.tiff:TiffFile",
     },
     "modules": {
         "expand": "gpu_workers.modules.expand:expand",

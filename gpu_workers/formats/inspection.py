@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gpu_workers.errors import FileError
-from gpu_workers.formats import pixels
+from gpu_workers.formats.contents import ImageContent
+from gpu_workers.formats.files import read_contents
 from gpu_workers.formats.listing import scan
 from gpu_workers.formats.reader import choose, survey_of
 from gpu_workers.formats.survey import ChannelFacts, SourcePlane, Survey, natural, well_position
@@ -111,7 +112,7 @@ def inspect(folder: Path, microscope: str | None = None, pattern: str | None = N
 
 def _open_sites(
     folder: Path, survey: Survey
-) -> tuple[tuple[SiteFacts, ...], list[pixels.Header], list[Problem]]:
+) -> tuple[tuple[SiteFacts, ...], list[ImageContent], list[Problem]]:
     """Return the sites, the headers that were read, and what was wrong with those files."""
     first: dict[tuple[str, str], SourcePlane] = {}
     for plane in [*survey.planes, *survey.absent]:
@@ -119,7 +120,7 @@ def _open_sites(
     known = any(p.stage_x_um is not None for p in first.values())
     present = {p.file for p in survey.planes}
     budget = 1 if known else MAX_HEADERS
-    headers: list[pixels.Header] = []
+    headers: list[ImageContent] = []
     problems: list[Problem] = []
     sites: list[SiteFacts] = []
     for (well, site), plane in sorted(
@@ -129,7 +130,7 @@ def _open_sites(
         if plane.file in present and budget > 0:
             budget -= 1
             try:
-                header = pixels.read_header(folder, plane.file)
+                header = read_contents(folder, plane.file)[0]
             except FileError as error:
                 problems.append(
                     Problem(

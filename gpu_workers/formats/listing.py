@@ -15,7 +15,14 @@ from gpu_workers.messages import Problem
 
 MAX_DEPTH = 12
 MAX_METADATA_BYTES = 256 * 2**20
-IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".png"})
+IMAGE_SUFFIXES = frozenset(
+    {
+        ".tif", ".tiff", ".stk", ".btf", ".svs", ".ndpi", ".scn", ".png", ".jpg", ".jpeg",
+        ".nd2", ".czi", ".lif", ".c01",
+    }
+)  # fmt: skip
+# Hidden names that Zarr version 2 gives to its metadata.
+ZARR_METADATA = frozenset({".zattrs", ".zgroup", ".zarray", ".zmetadata"})
 _SHOWN = 100
 _REFUSED = frozenset(
     {
@@ -187,7 +194,7 @@ def scan(folder: Path) -> Listing:
         below, depth = pending.pop()
         for entry in _entries(folder, below):
             path = f"{below}/{entry.name}" if below else entry.name
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") and entry.name not in ZARR_METADATA:
                 continue
             if entry.is_symlink():
                 links.append(path)

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from gpu_workers.messages import Message, Problem
+from gpu_workers.formats.listing import FileEntry
+from gpu_workers.messages import FlatField, Message, Problem
 
 Role = Literal["plane", "projection"]
 MAX_ROWS, MAX_COLUMNS = 32, 48
@@ -29,6 +30,16 @@ class SourcePlane(NamedTuple):
         The vendor's own numbers.
     stage_y_um, stage_x_um
         Position of the stage for this field, µm, in the vendor's axes.
+    well, site, channel
+        Empty where the file itself says it (its contents), or nothing does.
+    page
+        Number of the one plane of the file that is meant; None: all that the file holds.
+    cycle
+        Round of staining, from 0, where names tell it; None: the acquisition is one.
+    y_px, x_px
+        Upper left corner in px within the well, where a list of positions gives it in pixels.
+    time_s
+        Seconds since the start of the acquisition.
     """
 
     file: str
@@ -42,6 +53,11 @@ class SourcePlane(NamedTuple):
     stage_x_um: float | None = None
     z_um: float | None = None
     method: str | None = None
+    page: int | None = None
+    cycle: int | None = None
+    y_px: float | None = None
+    x_px: float | None = None
+    time_s: float | None = None
 
 
 class ChannelFacts(Message):
@@ -51,6 +67,10 @@ class ChannelFacts(Message):
     name: str
     wavelength_nm: float | None = None
     color: str | None = None
+    excitation_nm: float | None = None
+    exposure_ms: float | None = None
+    brightfield: bool = False
+    flatfield: FlatField | None = None
 
 
 class VendorFacts(Message):
@@ -70,6 +90,11 @@ class VendorFacts(Message):
     shape: tuple[int, int] | None = None
     dtype: str | None = None
     y_sign: Literal[1, -1] = 1
+    plate_format: int | None = Field(None, description="number of wells, if it is a usual plate")
+    objective: str | None = None
+    magnification: float | None = None
+    acquired_at: str | None = Field(None, description="ISO 8601")
+    t_step_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +107,19 @@ class Survey:
         Planes whose files are there.
     absent
         Planes that the metadata describes but whose files are not there.
+    files
+        The image files to open, where they aren't all files with an image's suffix (thumbnails and
+        calibration images left out, or folders of a Zarr hierarchy).
+    unplaced
+        Image files that belong to the acquisition but that its list of positions leaves out.
     """
 
     facts: VendorFacts
     planes: list[SourcePlane]
     absent: list[SourcePlane] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    files: list[FileEntry] | None = None
+    unplaced: list[str] = field(default_factory=list)
 
 
 def well_name(row: int, column: int) -> str:

@@ -18,8 +18,8 @@ from pydantic import Field
 
 from gpu_workers import registry
 from gpu_workers.errors import DataMissing, FileError
+from gpu_workers.formats.files import read_plane
 from gpu_workers.formats.listing import aggregate
-from gpu_workers.formats.pixels import read_plane
 from gpu_workers.messages import Json, Plan, Problem
 from gpu_workers.registry import Step, StepContext, StepOutput
 from gpu_workers.steps.metaextract import acquisition_folder

@@ -6,7 +6,6 @@ say), ``parts/*.parquet`` (headers of a batch of files) and ``headers.parquet`` 
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from pydantic import Field
 
 from gpu_workers import registry
 from gpu_workers.errors import FileError, UserError
-from gpu_workers.formats import pixels
+from gpu_workers.formats.files import read_contents
 from gpu_workers.formats.listing import FileEntry, Listing, aggregate, scan
 from gpu_workers.formats.reader import Reader, choose, require_planes, survey_of
 from gpu_workers.formats.survey import Survey
@@ -26,7 +25,8 @@ FILE_TYPES = {"path": "string", "size": "int64", "mtime_ns": "int64"}
 PLANE_TYPES = {
     "file": "string", "well": "string", "site": "string", "channel": "string", "z": "int64",
     "t": "int64", "role": "string", "stage_y_um": "double", "stage_x_um": "double",
-    "z_um": "double", "method": "string",
+    "z_um": "double", "method": "string", "page": "int64", "cycle": "int64", "y_px": "double",
+    "x_px": "double", "time_s": "double",
 }  # fmt: skip
 HEADER_TYPES = {
     "file": "string", "height": "int64", "width": "int64", "dtype": "string", "n_pages": "int64",
@@ -208,10 +208,17 @@ def _write_survey(
 
 def _header_row(folder: Path, file: str) -> Json:
     try:
-        header = pixels.read_header(folder, file)
+        image = read_contents(folder, file)[0]
     except FileError as error:
         return {"file": file, "code": error.code, "message": error.message}
-    return {"file": file, **asdict(header)}
+    channel = image.channels[0] if image.channels else None
+    return {
+        "file": file,
+        **{name: getattr(image, name) for name in HEADER_TYPES if hasattr(image, name)},
+        "n_pages": image.n_t * image.n_c * image.n_z,
+        "wavelength_nm": channel.wavelength_nm if channel else None,
+        "channel_name": channel.name or None if channel else None,
+    }
 
 
 def _join(folder: Path, n_files: int, batch_size: int, problems: list[Problem]) -> int:

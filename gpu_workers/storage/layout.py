@@ -11,13 +11,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from gpu_workers.messages import Message
+from gpu_workers.messages import FlatField, Message
 from gpu_workers.storage import paths
 
 PLANE_TYPES = {
     "plate": "string", "well": "string", "site": "int32", "acquisition": "string", "t": "int32",
     "channel": "int32", "z": "int32", "role": "string", "file": "string", "page": "int32",
-    "sample": "int32", "method": "string", "size": "int64", "mtime_ns": "int64",
+    "sample": "int32", "method": "string", "size": "int64", "mtime_ns": "int64", "z_um": "double",
+    "time_s": "double",
 }  # fmt: skip
 
 
@@ -29,6 +30,11 @@ class ChannelLayout(Message):
     wavelength_nm: float | None = None
     color: str = Field(description="#rrggbb")
     dtype: Literal["uint8", "uint16", "float32"]
+    cycle: int = Field(0, description="round of staining that shows it")
+    excitation_nm: float | None = None
+    exposure_ms: float | None = None
+    brightfield: bool = Field(False, description="light means nothing there: padding is white")
+    flatfield: FlatField | None = Field(None, description="the microscope's own profile")
 
 
 class AcquisitionLayout(Message):
@@ -55,6 +61,11 @@ class SiteLayout(Message):
     width: int
     stage_y_um: float | None = None
     stage_x_um: float | None = None
+    raw: str | None = Field(
+        None,
+        description="path of its images in the plate's Zarr hierarchy without the acquisition, such as "
+        "B/3/12; None: row, column and index. Corrections of the layout leave it as it was.",
+    )
 
 
 class WellLayout(Message):
@@ -102,7 +113,7 @@ class Layout(Message):
     acquisition (id), t (the acquisition's own, from 0), channel (index), z (from 0), role ("plane" or
     "projection" = made by the vendor, then `method` says how, if known), file (path below the
     acquisition's folder), page (index within the file), sample (colour component within the page),
-    size and mtime_ns of the file.
+    size and mtime_ns of the file, z_um and time_s of the plane where known.
     """
 
     version: Literal[1] = 1
@@ -112,6 +123,11 @@ class Layout(Message):
     n_cycles: int = 1
     pixel_size_um: float | None = None
     z_step_um: float | None = None
+    times_s: tuple[float, ...] | None = Field(
+        None, description="of each time point, seconds since the first; medians over sites"
+    )
+    objective: str | None = None
+    magnification: float | None = None
     channels: tuple[ChannelLayout, ...]
     acquisitions: tuple[AcquisitionLayout, ...]
     plates: tuple[PlateLayout, ...]

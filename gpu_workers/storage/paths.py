@@ -50,6 +50,11 @@ def illumination_folder(key: str) -> str:
     return f"illumination/{key}"
 
 
+def alignment_folder(key: str) -> str:
+    """Folder of one version of the alignment of cycles and sites."""
+    return f"alignment/{key}"
+
+
 def mosaic_folder(key: str) -> str:
     """Folder of one mosaic version."""
     return f"mosaics/{key}"

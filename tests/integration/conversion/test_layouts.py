@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from gpu_workers.formats.pixels import read_plane
+from gpu_workers.formats.files import read_plane
 from gpu_workers.runner.execute import StepFailed, run_step
 from gpu_workers.storage import paths
 from tests.integration.conversion.source import convert, experiment, image, write_images

@@ -9,7 +9,7 @@ import pytest
 import zarr
 from ome_zarr_models.v05 import HCS, Image
 
-from gpu_workers.formats.pixels import read_plane
+from gpu_workers.formats.files import read_plane
 from tests.integration.conversion.source import Converted, convert, experiment, write_images
 
 NAMES = [

@@ -10,7 +10,12 @@ import pytest
 import tifffile
 
 from gpu_workers.errors import FileError
-from gpu_workers.formats.pixels import read_header, read_plane
+from gpu_workers.formats.contents import ImageContent
+from gpu_workers.formats.files import read_contents, read_plane
+
+
+def read_header(folder: Path, file: str) -> ImageContent:
+    return read_contents(folder, file)[0]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
@@ -24,7 +29,7 @@ def test_tiff_of_every_kept_type(tmp_path: Path, dtype: str, how: dict[str, obje
 
     header, plane = read_header(tmp_path, "x.tif"), read_plane(tmp_path, "x.tif")
 
-    assert (header.height, header.width, header.dtype, header.n_pages) == (50, 70, dtype, 1)
+    assert (header.height, header.width, header.dtype, header.n_z) == (50, 70, dtype, 1)
     assert plane.dtype == np.dtype(dtype)
     np.testing.assert_array_equal(plane, image)
 
@@ -49,7 +54,7 @@ def test_pages_and_colours(tmp_path: Path) -> None:
         tmp_path / "planar.tif", np.moveaxis(rgb, -1, 0), photometric="rgb", planarconfig="separate"
     )
 
-    assert read_header(tmp_path, "stack.tif").n_pages == 3
+    assert read_header(tmp_path, "stack.tif").n_z == 3
     np.testing.assert_array_equal(read_plane(tmp_path, "stack.tif", 2), stack[2])
     for name in ("rgb.tif", "planar.tif"):
         assert read_header(tmp_path, name).samples == 3

@@ -1,0 +1,17 @@
+"""Image files of every kind behind one door; entry points: `read_contents`, `read_plane`, `FileCache`.
+
+A file type is registered in the family ``files``: a class with `suffixes` (lower case, with dot) that
+is made with the acquisition's folder and a path below it, and is an `OpenFile`. Nothing that a file
+claims is believed before it is compared with the file's size: a header of a few bytes must not make
+us reserve gigabytes.
+"""
+
+from gpu_workers.formats.files.opening import (
+    FileCache,
+    damaged,
+    open_file,
+    read_contents,
+    read_plane,
+)
+
+__all__ = ["FileCache", "damaged", "open_file", "read_contents", "read_plane"]
