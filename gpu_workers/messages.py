@@ -35,6 +35,56 @@ class AcquisitionDescription(Message):
     pattern: str | None = Field(None, description="regular expression with named groups")
 
 
+class ChannelCorrection(Message):
+    """Another name or colour for a channel, named as the uncorrected layout does."""
+
+    channel: str
+    name: str | None = Field(None, min_length=1, max_length=64)
+    color: str | None = Field(None, pattern=r"^#[0-9a-fA-F]{6}$")
+
+
+class WellCorrection(Message):
+    """Another place for all sites of a well; without `to` the well is left out."""
+
+    plate: UUID
+    well: str
+    to: str | None = None
+
+
+class SiteCorrection(Message):
+    """Another well or place for one site, named by the uncorrected layout; `omit` leaves it out.
+
+    `cell` is row and column, from 0, in the grid of the well's sites.
+    """
+
+    plate: UUID
+    well: str
+    site: str
+    to_well: str | None = None
+    cell: tuple[int, int] | None = None
+    omit: bool = False
+
+
+class GridCorrection(Message):
+    """How the sites of a plate's wells are ordered, instead of stage positions."""
+
+    plate: UUID
+    stitch_layout: Literal["horizontal", "zigzag_horizontal", "vertical", "zigzag_vertical"] = (
+        "horizontal"
+    )
+    n_vertical: int | None = Field(None, ge=1, le=1000)
+    n_horizontal: int | None = Field(None, ge=1, le=1000)
+
+
+class LayoutCorrections(Message):
+    """What a person changed of the layout that metaconfig found; rewrites no pixel."""
+
+    channels: tuple[ChannelCorrection, ...] = ()
+    wells: tuple[WellCorrection, ...] = ()
+    sites: tuple[SiteCorrection, ...] = ()
+    grids: tuple[GridCorrection, ...] = ()
+
+
 class ExperimentDescription(Message):
     """What a step may know of the experiment's rows."""
 
@@ -43,6 +93,7 @@ class ExperimentDescription(Message):
     plate_format: int = 96
     acquisition_mode: Literal["basic", "multiplexing"] = "basic"
     acquisitions: tuple[AcquisitionDescription, ...] = ()
+    corrections: LayoutCorrections = LayoutCorrections()
 
 
 class Limits(Message):
