@@ -187,7 +187,7 @@ def _site_rows(plate: PlateLayout, wells: dict[tuple[str, str], UUID]) -> Iterab
         yield Site(
             well_id=wells[plate.id, site.well],
             removed=False,
-            **site.model_dump(exclude={"well"}),
+            **site.model_dump(exclude={"well", "raw"}),
         )
 
 
