@@ -2,6 +2,18 @@
 
 Coordinates are full-resolution pixels, y down, (y, x) order. Site and well positions are relative
 to their plate's mosaic; `PlateLayout.origin` places the plate in the experiment's world.
+
+A person's corrections (`messages.LayoutCorrections`) change names, wells and places, never pixels.
+So there are two layouts in a version's folder, both of class `Layout`:
+
+- ``raw.json`` (`load_raw_layout`) is what metaconfig found. ``planes.parquet`` counts its sites and
+  names its wells, and imextract, which writes the pixels, reads these two and nothing else: with other
+  corrections its key stays the same.
+- ``layout.json`` (`load_layout`) is the same with the corrections: everybody else's. A site's `raw`
+  says where imextract put its pixels; `raw_sites` leads from there to the rows of ``planes.parquet``.
+  Sites and wells that a person left out stand in ``raw.json`` alone.
+
+Without corrections the two are equal.
 """
 
 from __future__ import annotations
@@ -63,8 +75,10 @@ class SiteLayout(Message):
     stage_x_um: float | None = None
     raw: str | None = Field(
         None,
-        description="path of its images in the plate's Zarr hierarchy without the acquisition, such as "
-        "B/3/12; None: row, column and index. Corrections of the layout leave it as it was.",
+        description="path of its images in the plate's Zarr hierarchy without the acquisition: row, column "
+        "and number within the well from 0, such as B/3/0 (then images are B/3/0a0, B/3/0a1mip, …). "
+        "Neither corrections nor wells that are added change it. None (layouts before version 3 of "
+        "metaconfig): row, column and index",
     )
 
 
@@ -109,7 +123,7 @@ class Layout(Message):
     """The whole table but for the planes, which stand in ``planes.parquet`` beside it.
 
     ``planes.parquet`` has one row per plane of the source, ordered by plate, site, acquisition, t,
-    channel and z; its columns are `PLANE_TYPES`: plate (id), well, site (index in the plate),
+    channel and z; its columns are `PLANE_TYPES`: plate (id), well, site (index in ``raw.json``),
     acquisition (id), t (the acquisition's own, from 0), channel (index), z (from 0), role ("plane" or
     "projection" = made by the vendor, then `method` says how, if known), file (path below the
     acquisition's folder), page (index within the file), sample (colour component within the page),
@@ -128,6 +142,7 @@ class Layout(Message):
     )
     objective: str | None = None
     magnification: float | None = None
+    mip: bool = Field(False, description="the maximum projection along z is asked for")
     channels: tuple[ChannelLayout, ...]
     acquisitions: tuple[AcquisitionLayout, ...]
     plates: tuple[PlateLayout, ...]
@@ -140,9 +155,20 @@ class Layout(Message):
         raise KeyError(identifier)
 
 
+def raw_path(row: int, column: int, number: int) -> str:
+    """Return where the images of a well's site lie in the plate's Zarr hierarchy; all from 0."""
+    letters = chr(ord("A") + row) if row < 26 else "A" + chr(ord("A") + row - 26)
+    return f"{letters}/{column + 1}/{number}"
+
+
 def layout_path(key: str) -> str:
     """Path of a layout below the experiment root."""
     return f"{paths.layout_folder(key)}/layout.json"
+
+
+def raw_layout_path(manifest: str) -> str:
+    """Path of the uncorrected layout beside the one named by an ``inputs["layout"]`` path."""
+    return f"{manifest.rpartition('/')[0]}/raw.json"
 
 
 def planes_path(key: str) -> str:
@@ -153,3 +179,20 @@ def planes_path(key: str) -> str:
 def load_layout(root: Path, manifest: str) -> Layout:
     """Read the layout named by an ``inputs["layout"]`` path."""
     return Layout.model_validate_json((root / manifest).read_bytes())
+
+
+def load_raw_layout(root: Path, manifest: str) -> Layout:
+    """Read the uncorrected layout beside the one named by an ``inputs["layout"]`` path.
+
+    Layouts from before there were corrections have none beside them: they are uncorrected themselves.
+    """
+    try:
+        data = (root / raw_layout_path(manifest)).read_bytes()
+    except FileNotFoundError:
+        return load_layout(root, manifest)
+    return Layout.model_validate_json(data)
+
+
+def raw_sites(plate: PlateLayout) -> dict[str, int]:
+    """Return, of a plate of ``raw.json``, the index of the site whose pixels lie at each `raw` path."""
+    return {site.raw: site.index for site in plate.sites if site.raw is not None}

@@ -71,7 +71,7 @@ class MetaConfig(Step[MetaConfigArguments]):
     help: ClassVar = (
         "Decide which file is which plane and where every site lies; name what is wrong."
     )
-    VERSION: ClassVar = 2
+    VERSION: ClassVar = 3
     requires: ClassVar = ("metadata",)
     Arguments: ClassVar = MetaConfigArguments
 
@@ -107,6 +107,9 @@ class MetaConfig(Step[MetaConfigArguments]):
         paths.write_json(
             (context.root / manifest).with_name("problems.json"),
             [p.model_dump(mode="json") for p in context.problems],
+        )
+        paths.write_json(
+            context.root / layouts.raw_layout_path(manifest), layout.model_dump(mode="json")
         )
         paths.write_json(context.root / manifest, layout.model_dump(mode="json"))
         output = {

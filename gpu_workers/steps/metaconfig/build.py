@@ -23,6 +23,7 @@ from gpu_workers.storage.layout import (
     PlateLayout,
     SiteLayout,
     WellLayout,
+    raw_path,
 )
 
 
@@ -337,12 +338,13 @@ def _plate(
         wells.append(
             WellLayout(name=well, row=row, column=column, y=y, x=x, height=bottom, width=right)
         )
-        for site in names:
+        for number, site in enumerate(names):
             dy, dx = offsets[well, site]
             sites.append(
                 SiteLayout(
                     index=len(sites), name=site, well=well, y=y + dy, x=x + dx, height=size[0], width=size[1],
                     stage_y_um=stage[well, site].stage_y_um, stage_x_um=stage[well, site].stage_x_um,
+                    raw=raw_path(row, column, number),
                 )
             )  # fmt: skip
     n_rows, n_columns = _plate_size(sources, experiment, (rows[-1], columns[-1]))
