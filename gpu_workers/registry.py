@@ -38,6 +38,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "pattern": "gpu_workers.formats.pattern:PatternReader",
     },
     "files": {
+        "czi": "gpu_workers.formats.files.zeiss:CziFile",
         "png": "gpu_workers.formats.files.png:PngFile",
         "tiff": "gpu_workers.formats.files.tiff:TiffFile",
     },
