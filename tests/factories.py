@@ -16,6 +16,7 @@ from apps.experiments.models import (
     Cycle,
     Experiment,
     Feature,
+    Inspection,
     LayoutVersion,
     Mosaic,
     ObjectSet,
@@ -105,6 +106,15 @@ class AcquisitionFactory(DjangoModelFactory):
     plate = factory.SubFactory(PlateFactory)
     name = factory.Sequence(lambda n: f"Acquisition {n}")
     index = factory.Sequence(lambda n: n)
+
+
+class InspectionFactory(DjangoModelFactory):
+    """An inspection that waits."""
+
+    class Meta:
+        model = Inspection
+
+    acquisition = factory.SubFactory(AcquisitionFactory)
 
 
 class SourceFileFactory(DjangoModelFactory):

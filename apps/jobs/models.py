@@ -30,12 +30,13 @@ class AttemptState(models.TextChoices):
 
 
 class JobKind(models.TextChoices):
-    """What a job does for its parent (a step run or a tool result)."""
+    """What a job does for its parent (a step run, a tool result or an inspection)."""
 
     PLAN = "plan"
     RUN = "run"
     COLLECT = "collect"
     TOOL = "tool"
+    INSPECT = "inspect"
 
 
 class SpecTemplate(BaseModel):

@@ -13,4 +13,5 @@ class WorkflowErrorCode(StrEnum):
     RUNNING = "workflow_running"
     NOT_RUNNING = "workflow_not_running"
     UNKNOWN_STAGE = "unknown_stage"
+    UNKNOWN_STEP = "unknown_step"
     NO_SPACE = "no_space"

@@ -58,6 +58,12 @@ class SubmissionSerializer(serializers.Serializer[Any]):
     """What to submit: all stages unless some are named; the saved description unless one is given."""
 
     stages = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True)
+    until = serializers.CharField(
+        required=False,
+        allow_null=True,
+        max_length=60,
+        help_text="last step to run, such as metaconfig to look at the layout before converting",
+    )
     description = serializers.DictField(required=False, allow_null=True)
 
 

@@ -9,16 +9,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 
 from gpu_workers import registry
 from gpu_workers.errors import DataMissing, TissueMapsError, UserError
+from gpu_workers.formats.examination import examine
 from gpu_workers.messages import ExperimentDescription, JobError, JobResult, JobSpec, Json, Problem
 from gpu_workers.registry import StepContext, StepOutput
 from gpu_workers.runner.code_version import code_version
 from gpu_workers.runner.processes import peak_memory_mb
+from gpu_workers.steps.metaextract import acquisition_folder
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +56,21 @@ def _arguments(entry: Any, spec: JobSpec) -> Any:
         raise UserError(text, code="invalid_arguments") from error
 
 
+def _examine(spec: JobSpec, context: StepContext) -> Json:
+    """Return what a reader or a pattern makes of an acquisition's files."""
+    chosen = UUID(spec.batch["acquisition"])
+    acquisition = next(a for a in spec.experiment.acquisitions if a.id == chosen)
+    found = examine(
+        acquisition_folder(context.root, acquisition),
+        spec.batch.get("microscope") or acquisition.microscope,
+        spec.batch.get("pattern") or acquisition.pattern,
+    )
+    return {"output": found.model_dump(mode="json")}
+
+
 def _dispatch(spec: JobSpec, context: StepContext) -> Json:
+    if spec.kind == "inspect":
+        return _examine(spec, context)
     if spec.kind == "tool":
         tool = registry.load("tools", spec.name)()
         output = tool.run(context, _arguments(tool, spec), spec.batch)

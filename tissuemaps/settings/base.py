@@ -176,6 +176,7 @@ SPECTACULAR_SETTINGS = {
         "GroupRoleEnum": "apps.accounts.models.Role",
         "WorkflowStateEnum": "apps.workflows.serializers.STATES",
         "JobStateEnum": "apps.workflows.serializers.JOB_STATES",
+        "ToolResultStateEnum": "apps.tools.models.ResultState",
     },
 }
 

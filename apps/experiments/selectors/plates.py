@@ -14,6 +14,7 @@ from apps.experiments.models import (
     Acquisition,
     Channel,
     Cycle,
+    Inspection,
     Plate,
     Site,
     SourceFile,
@@ -148,3 +149,22 @@ def channels_list(*, user: User, experiment_id: UUID) -> QuerySet[Channel]:
 def channels_by_index(*, experiment_id: UUID) -> dict[int, Channel]:
     """Return the channels by their place on the c axis; for rows that the user already has."""
     return {c.index: c for c in Channel.objects.filter(experiment_id=experiment_id)}
+
+
+def inspections_list(
+    *, user: User, experiment_id: UUID, acquisition_id: UUID
+) -> QuerySet[Inspection]:
+    """Return the inspections of an acquisition, newest first."""
+    found = acquisition_get(user=user, experiment_id=experiment_id, acquisition_id=acquisition_id)
+    return Inspection.objects.filter(acquisition=found)
+
+
+def inspection_get(
+    *, user: User, experiment_id: UUID, acquisition_id: UUID, inspection_id: UUID
+) -> Inspection:
+    """Return one inspection; raises NotFound."""
+    rows = inspections_list(user=user, experiment_id=experiment_id, acquisition_id=acquisition_id)
+    found = rows.filter(id=inspection_id).first()
+    if found is None:
+        raise NotFound("there is no such inspection")
+    return found

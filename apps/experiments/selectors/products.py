@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet, Sum
@@ -12,15 +13,29 @@ from apps.experiments.models import (
     Acquisition,
     AcquisitionSource,
     Experiment,
+    LayoutEdit,
     LayoutVersion,
     Mosaic,
     ObjectSet,
     ObjectType,
     Product,
 )
-from apps.experiments.selectors.experiments import reach, within
-from gpu_workers.messages import AcquisitionDescription, ExperimentDescription
+from apps.experiments.selectors.experiments import (
+    experiment_root,
+    reach,
+    within,
+)
+from apps.experiments.selectors.plates import plate_get
+from gpu_workers.messages import (
+    AcquisitionDescription,
+    ExperimentDescription,
+    LayoutCorrections,
+)
 from gpu_workers.storage import paths
+
+PLANE_COLUMNS = [
+    "well", "site", "acquisition", "t", "channel", "z", "role", "file", "page", "sample",
+]  # fmt: skip
 
 
 def mosaics_list(
@@ -89,11 +104,13 @@ def experiment_description(*, experiment_id: UUID) -> ExperimentDescription:
     """Return what a step may know of an experiment; for the workflow engine, so without a user."""
     experiment = Experiment.objects.get(id=experiment_id)
     rows = Acquisition.objects.filter(plate__experiment_id=experiment_id).select_related("plate")
+    edit = layout_edit_latest(experiment_id=experiment_id)
     return ExperimentDescription(
         id=experiment.id,
         name=experiment.name,
         plate_format=experiment.plate_format,
         acquisition_mode=experiment.acquisition_mode,
+        corrections=LayoutCorrections.model_validate(edit.content if edit else {}),
         acquisitions=tuple(
             AcquisitionDescription(
                 id=each.id,
@@ -132,3 +149,73 @@ def group_bytes(*, group_id: UUID) -> int:
     made = Product.objects.filter(experiment__in=experiments)
     total = sum(rows.aggregate(n=Sum("size"))["n"] or 0 for rows in (uploads, made))
     return int(total)
+
+
+def layout_edit_latest(*, experiment_id: UUID) -> LayoutEdit | None:
+    """Return the corrections that hold, if there are any; the caller has checked access."""
+    return LayoutEdit.objects.filter(experiment_id=experiment_id).first()
+
+
+def layout_edits_list(*, user: User, experiment_id: UUID) -> QuerySet[LayoutEdit]:
+    """Return all versions of the layout's corrections, newest first.
+
+    They name wells of all plates: who was granted only a part sees none of them.
+    """
+    seen = reach(user=user, experiment_id=experiment_id)
+    rows = LayoutEdit.objects.filter(experiment_id=experiment_id)
+    rows = rows if seen.plates == "all" else rows.none()
+    return rows.select_related("created_by")
+
+
+def layout_get(*, user: User, experiment_id: UUID) -> LayoutVersion:
+    """Return the layout that is current, with only the plates a user sees in its summary.
+
+    Raises
+    ------
+    NotFound
+        No layout has been made, or the experiment is not to be seen.
+    """
+    seen = reach(user=user, experiment_id=experiment_id)
+    found = layout_current(experiment_id=experiment_id)
+    if found is None:
+        raise NotFound("there is no layout yet: run the workflow up to metaconfig")
+    if seen.plates != "all":
+        kept = {str(p) for p in seen.plates}
+        plates = [p for p in found.summary.get("plates", []) if p["id"] in kept]
+        own = [a for a in found.summary.get("acquisitions", []) if a["plate"] in kept]
+        # Problems name files and plates that were not granted.
+        found.summary = {**found.summary, "plates": plates, "acquisitions": own, "problems": []}
+    return found
+
+
+def layout_planes(
+    *,
+    user: User,
+    experiment_id: UUID,
+    plate: UUID,
+    well: str = "",
+    site: int | None = None,
+    after: int = 0,
+    size: int = 100,
+) -> list[dict[str, Any]]:
+    """Return up to `size` rows of the table of planes of one plate: which page of which file is what.
+
+    Raises
+    ------
+    NotFound
+        There is no layout yet, or the plate is not to be seen.
+    """
+    import pyarrow.parquet as parquet
+
+    plate_get(user=user, experiment_id=experiment_id, plate_id=plate)
+    layout = layout_get(user=user, experiment_id=experiment_id)
+    path = (experiment_root(experiment_id) / layout.path).with_name("planes.parquet")
+    filters: list[tuple[str, str, Any]] = [("plate", "==", str(plate))]
+    filters += [("well", "==", well)] if well else []
+    filters += [("site", "==", site)] if site is not None else []
+    try:
+        table = parquet.read_table(path, columns=PLANE_COLUMNS, filters=filters)
+    except FileNotFoundError:
+        raise NotFound("the layout's table of planes is not there any more") from None
+    rows: list[dict[str, Any]] = table.slice(after, size).to_pylist()
+    return rows

@@ -10,6 +10,9 @@ from rest_framework import serializers
 from apps.experiments.models import (
     Channel,
     Cycle,
+    Inspection,
+    LayoutEdit,
+    LayoutVersion,
     Mosaic,
     ObjectSet,
     ObjectType,
@@ -306,3 +309,114 @@ class ObjectSetSerializer(Out[ObjectSet]):
     def get_zarr_url(self, objects: ObjectSet) -> str:
         """Return where the index image is read as OME-Zarr."""
         return f"/zarr/{objects.experiment_id}/{objects.id}.zarr/"
+
+
+class LayoutSerializer(Out[LayoutVersion]):
+    """The current layout: what metaconfig made of files, names and corrections.
+
+    Its wells and sites are the lists of wells and sites, its planes a list of their own.
+    """
+
+    n_plates = serializers.IntegerField(source="summary.n_plates", default=0)
+    n_wells = serializers.IntegerField(source="summary.n_wells", default=0)
+    n_sites = serializers.IntegerField(source="summary.n_sites", default=0)
+    n_tpoints = serializers.IntegerField(source="summary.n_tpoints", default=0)
+    n_zplanes = serializers.IntegerField(source="summary.n_zplanes", default=0)
+    n_cycles = serializers.IntegerField(source="summary.n_cycles", default=0)
+    n_problems = serializers.IntegerField(source="summary.n_problems", default=0)
+    pixel_size_um = serializers.FloatField(
+        source="summary.pixel_size_um", allow_null=True, default=None
+    )
+    z_step_um = serializers.FloatField(source="summary.z_step_um", allow_null=True, default=None)
+    objective = serializers.CharField(source="summary.objective", allow_null=True, default=None)
+    channels = serializers.ListField(
+        source="summary.channels", child=serializers.DictField(), default=list
+    )
+    acquisitions = serializers.ListField(
+        source="summary.acquisitions", child=serializers.DictField(), default=list
+    )
+    plates = serializers.ListField(
+        source="summary.plates", child=serializers.DictField(), default=list
+    )
+    problems = serializers.ListField(
+        source="summary.problems", child=serializers.DictField(), default=list
+    )
+
+    class Meta:
+        model = LayoutVersion
+        fields: ClassVar[list[str]] = [
+            "id", "key", "created_at", "n_plates", "n_wells", "n_sites", "n_tpoints", "n_zplanes",
+            "n_cycles", "n_problems", "pixel_size_um", "z_step_um", "objective", "channels",
+            "acquisitions", "plates", "problems",
+        ]  # fmt: skip
+
+
+class LayoutEditSerializer(Out[LayoutEdit]):
+    """One version of the layout's corrections."""
+
+    corrections = serializers.DictField(source="content")
+    created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
+
+    class Meta:
+        model = LayoutEdit
+        fields: ClassVar[list[str]] = ["number", "corrections", "created_by", "created_at"]
+
+
+class LayoutCorrectSerializer(serializers.Serializer[Any]):
+    """New corrections; `number` is the version they were made from, 0 for none."""
+
+    corrections = serializers.DictField()
+    number = serializers.IntegerField(required=False, min_value=0)
+
+
+class PlaneQuerySerializer(serializers.Serializer[Any]):
+    """Which planes; `after` is how many rows to skip."""
+
+    plate = serializers.UUIDField()
+    well = serializers.CharField(required=False, max_length=10)
+    site = serializers.IntegerField(required=False, min_value=0)
+    after = serializers.IntegerField(required=False, min_value=0, default=0)
+    size = serializers.IntegerField(required=False, min_value=1, max_value=1000, default=100)
+
+
+class PlaneSerializer(serializers.Serializer[Any]):
+    """One plane: which page (and colour) of which file it is."""
+
+    well = serializers.CharField()
+    site = serializers.IntegerField()
+    acquisition = serializers.CharField()
+    t = serializers.IntegerField()
+    channel = serializers.IntegerField()
+    z = serializers.IntegerField()
+    role = serializers.CharField()
+    file = serializers.CharField()
+    page = serializers.IntegerField()
+    sample = serializers.IntegerField()
+
+
+class PlanePageSerializer(serializers.Serializer[Any]):
+    """Planes and where to go on: the next `after`, null at the end."""
+
+    next = serializers.IntegerField(allow_null=True)
+    results = PlaneSerializer(many=True)
+
+
+class InspectionSerializer(Out[Inspection]):
+    """A look at an acquisition's files: what a reader or a pattern makes of them."""
+
+    acquisition = serializers.UUIDField(source="acquisition_id")
+    result = serializers.DictField()
+    error = serializers.DictField(allow_null=True)
+
+    class Meta:
+        model = Inspection
+        fields: ClassVar[list[str]] = [
+            "id", "acquisition", "microscope", "pattern", "state", "result", "error", "created_at",
+        ]  # fmt: skip
+
+
+class NewInspectionSerializer(serializers.Serializer[Any]):
+    """Which reader and which pattern to try; neither: what would be used by itself."""
+
+    microscope = serializers.CharField(max_length=60, required=False, allow_blank=True)
+    pattern = serializers.CharField(max_length=1000, required=False, allow_blank=True)

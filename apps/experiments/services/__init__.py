@@ -18,6 +18,12 @@ from apps.experiments.services.experiments import (
     plate_delete,
     plate_update,
 )
+from apps.experiments.services.inspections import (
+    inspection_apply,
+    inspection_request,
+    inspection_started,
+)
+from apps.experiments.services.layouts import layout_correct
 from apps.experiments.services.products import products_apply
 from apps.experiments.services.registration import folder_register
 from apps.experiments.services.uploads import file_append, file_delete
@@ -36,6 +42,10 @@ __all__ = [
     "file_delete",
     "folder_register",
     "garbage_collect",
+    "inspection_apply",
+    "inspection_request",
+    "inspection_started",
+    "layout_correct",
     "plate_create",
     "plate_delete",
     "plate_update",

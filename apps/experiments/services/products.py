@@ -122,10 +122,11 @@ def _layout_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -
     _sites_apply(experiment, wells, layout)
     _cycles_apply(experiment, layout.n_cycles)
     _channels_apply(experiment, layout.channels)
+    problems = _problems(experiment_root(experiment.id) / path)
     row, _ = LayoutVersion.objects.update_or_create(
         experiment=experiment,
         key=layout.key,
-        defaults={"path": path, "summary": _summary(layout)},
+        defaults={"path": path, "summary": {**_summary(layout), **problems}},
     )
     _make_current(LayoutVersion.objects.filter(experiment=experiment), [row.id])
 
@@ -141,7 +142,28 @@ def _summary(layout: Layout) -> dict[str, Any]:
         "n_plates": len(layout.plates),
         "n_wells": sum(len(p.wells) for p in layout.plates),
         "n_sites": sum(len(p.sites) for p in layout.plates),
+        "objective": layout.objective,
+        "magnification": layout.magnification,
+        "channels": [c.model_dump(mode="json") for c in layout.channels],
+        "acquisitions": [a.model_dump(mode="json") for a in layout.acquisitions],
+        "plates": [
+            {
+                **p.model_dump(mode="json", exclude={"wells", "sites"}),
+                "n_wells": len(p.wells),
+                "n_sites": len(p.sites),
+            }
+            for p in layout.plates
+        ],
     }
+
+
+def _problems(path: Path) -> dict[str, Any]:
+    """Return how many problems metaconfig found and the first 100 of them."""
+    try:
+        found = json.loads(path.with_name("problems.json").read_bytes())
+    except (OSError, ValueError):
+        found = []
+    return {"n_problems": len(found), "problems": found[:100]}
 
 
 def _plate_facts(plates: dict[str, Plate], layout: Layout) -> None:

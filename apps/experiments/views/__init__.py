@@ -2,6 +2,6 @@
 
 from django.urls import URLPattern
 
-from apps.experiments.views import experiments, files, images
+from apps.experiments.views import experiments, files, images, layouts
 
-routes: list[URLPattern] = [*experiments.routes, *files.routes, *images.routes]
+routes: list[URLPattern] = [*experiments.routes, *files.routes, *images.routes, *layouts.routes]

@@ -35,7 +35,7 @@ class NewJob:
     reused instead of running again. Empty: always run.
     """
 
-    kind: Literal["plan", "run", "collect", "tool"]
+    kind: Literal["plan", "run", "collect", "tool", "inspect"]
     name: str
     experiment: ExperimentDescription
     queue: str = "cpu"

@@ -41,18 +41,20 @@ def workflow_submit(
     user: User,
     experiment_id: UUID,
     stages: list[str] | None = None,
+    until: str | None = None,
     description: dict[str, Any] | None = None,
     idempotency_key: str = "",
 ) -> Workflow:
     """Submit the experiment's workflow, or only some of its stages; returns the workflow.
 
+    `until` names the last step that runs: up to metaconfig, say, to look at the layout first.
     A description that is given is checked and kept first. The same idempotency key gives the same
     workflow again and submits nothing.
 
     Raises
     ------
     Invalid
-        The description is wrong, a stage is unknown, or a step's input has never been made.
+        The description is wrong, a stage or step is unknown, or a step's input has never been made.
     Conflict
         Another workflow of the experiment runs.
     """
@@ -68,7 +70,7 @@ def workflow_submit(
         saved = description_get(user=user, experiment_id=experiment_id)
         described = description_check(saved.model_dump(mode="json"))
     chosen = _chosen(described, stages)
-    return _start(user, experiment, described, chosen, {}, idempotency_key)
+    return _start(user, experiment, described, chosen, {}, idempotency_key, until)
 
 
 def _earlier(experiment: Experiment, idempotency_key: str) -> Workflow | None:
@@ -122,6 +124,20 @@ def _check_inputs(
         available.update(place.makes if place else ())
 
 
+def _end(every: list[tuple[StageDescription, int]], until: str | None) -> int | None:
+    """Return how many steps there are up to and with the one called `until`; None: all."""
+    if until is None:
+        return None
+    names = [stage.steps[index].name for stage, index in every]
+    if until not in names:
+        raise Invalid(
+            f"no step is called {until!r}; known: {', '.join(names)}",
+            code=WorkflowErrorCode.UNKNOWN_STEP,
+            extra={"step": until},
+        )
+    return names.index(until) + 1
+
+
 def _start(
     user: User,
     experiment: Experiment,
@@ -129,12 +145,13 @@ def _start(
     chosen: set[str],
     reused: dict[str, State],
     idempotency_key: str,
+    until: str | None = None,
 ) -> Workflow:
+    every = [(stage, i) for stage in described.stages for i in range(len(stage.steps))]
     runs = [
         (stage, index)
-        for stage in described.stages
-        for index, step in enumerate(stage.steps)
-        if stage.name in chosen and stage.active and step.active
+        for stage, index in every[: _end(every, until)]
+        if stage.name in chosen and stage.active and stage.steps[index].active
     ]
     if not runs:
         raise Invalid("no active step is left to run", code=WorkflowErrorCode.BAD_DESCRIPTION)

@@ -183,6 +183,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/experiments/{experiment_id}/acquisitions/{acquisition_id}/inspections/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List the last inspections, newest first. */
+        get: operations["inspection_list"];
+        put?: never;
+        /** @description Try a reader or a pattern on the files; the answer is the inspection that will be filled. */
+        post: operations["inspection_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/acquisitions/{acquisition_id}/inspections/{inspection_id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Return an inspection and, when it is done, what was seen. */
+        get: operations["inspection_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/experiments/{experiment_id}/acquisitions/{acquisition_id}/register/": {
         parameters: {
             query?: never;
@@ -294,6 +329,58 @@ export interface paths {
         };
         /** @description Return the log of the job's newest attempt from a byte on, at most 256 KiB. */
         get: operations["job_log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/layout/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Return the current layout: plates, channels, acquisitions and what is wrong. */
+        get: operations["layout_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/layout/corrections/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List all versions of the corrections, newest first: that one holds. */
+        get: operations["layout_correction_get"];
+        /** @description Replace the corrections; they hold from the next run of metaconfig on. */
+        put: operations["layout_correction_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/layout/planes/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List which page of which file is which plane of a plate, well or site. */
+        get: operations["layout_plane_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1117,6 +1204,29 @@ export interface components {
          * @enum {string}
          */
         GroupRoleEnum: "member" | "manager";
+        /** @description A look at an acquisition's files: what a reader or a pattern makes of them. */
+        Inspection: {
+            /** Format: uuid */
+            readonly id: string;
+            /** Format: uuid */
+            acquisition: string;
+            microscope?: string;
+            pattern?: string;
+            state?: components["schemas"]["ToolResultStateEnum"];
+            result: {
+                [key: string]: unknown;
+            };
+            error: {
+                [key: string]: unknown;
+            } | null;
+            /** Format: date-time */
+            readonly created_at: string;
+        };
+        InspectionPage: {
+            next: string | null;
+            previous: string | null;
+            results: components["schemas"]["Inspection"][];
+        };
         /** @description One job. */
         Job: {
             /** Format: uuid */
@@ -1172,6 +1282,71 @@ export interface components {
          * @enum {string}
          */
         JobStateEnum: "waiting" | "queued" | "running" | "succeeded" | "failed" | "killed" | "reused";
+        /**
+         * @description The current layout: what metaconfig made of files, names and corrections.
+         *
+         *     Its wells and sites are the lists of wells and sites, its planes a list of their own.
+         */
+        Layout: {
+            /** Format: uuid */
+            readonly id: string;
+            key: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** @default 0 */
+            n_plates: number;
+            /** @default 0 */
+            n_wells: number;
+            /** @default 0 */
+            n_sites: number;
+            /** @default 0 */
+            n_tpoints: number;
+            /** @default 0 */
+            n_zplanes: number;
+            /** @default 0 */
+            n_cycles: number;
+            /** @default 0 */
+            n_problems: number;
+            /** Format: double */
+            pixel_size_um?: number | null;
+            /** Format: double */
+            z_step_um?: number | null;
+            objective?: string | null;
+            channels?: {
+                [key: string]: unknown;
+            }[];
+            acquisitions?: {
+                [key: string]: unknown;
+            }[];
+            plates?: {
+                [key: string]: unknown;
+            }[];
+            problems?: {
+                [key: string]: unknown;
+            }[];
+        };
+        /** @description New corrections; `number` is the version they were made from, 0 for none. */
+        LayoutCorrectRequest: {
+            corrections: {
+                [key: string]: unknown;
+            };
+            number?: number;
+        };
+        /** @description One version of the layout's corrections. */
+        LayoutEdit: {
+            number: number;
+            corrections: {
+                [key: string]: unknown;
+            };
+            created_by?: string | null;
+            /** Format: date-time */
+            readonly created_at: string;
+        };
+        LayoutEditPage: {
+            next: string | null;
+            previous: string | null;
+            results: components["schemas"]["LayoutEdit"][];
+        };
         /** @description One level of a pyramid. */
         Level: {
             path: string;
@@ -1315,6 +1490,11 @@ export interface components {
             /** Format: uuid */
             group?: string;
         };
+        /** @description Which reader and which pattern to try; neither: what would be used by itself. */
+        NewInspectionRequest: {
+            microscope?: string;
+            pattern?: string;
+        };
         /** @description Make somebody a member: `member` is a user name or id. */
         NewMemberRequest: {
             member: string;
@@ -1447,6 +1627,24 @@ export interface components {
             t: number;
             z: number;
             values: components["schemas"]["Pixel"][];
+        };
+        /** @description One plane: which page (and colour) of which file it is. */
+        Plane: {
+            well: string;
+            site: number;
+            acquisition: string;
+            t: number;
+            channel: number;
+            z: number;
+            role: string;
+            file: string;
+            page: number;
+            sample: number;
+        };
+        /** @description Planes and where to go on: the next `after`, null at the end. */
+        PlanePage: {
+            next: number | null;
+            results: components["schemas"]["Plane"][];
         };
         /** @description A plate; `layout` has size, pitch and origin by the current layout, empty before there is one. */
         Plate: {
@@ -1640,6 +1838,8 @@ export interface components {
         /** @description What to submit: all stages unless some are named; the saved description unless one is given. */
         SubmissionRequest: {
             stages?: string[] | null;
+            /** @description last step to run, such as metaconfig to look at the layout before converting */
+            until?: string | null;
             description?: {
                 [key: string]: unknown;
             } | null;
@@ -2414,6 +2614,106 @@ export interface operations {
             };
         };
     };
+    inspection_list: {
+        parameters: {
+            query?: {
+                /** @description where to go on; from `next` or `previous` */
+                cursor?: string;
+                /** @description rows a page, 100 unless told, at most 1000 */
+                page_size?: number;
+            };
+            header?: never;
+            path: {
+                acquisition_id: string;
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InspectionPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    inspection_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                acquisition_id: string;
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NewInspectionRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inspection"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    inspection_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                acquisition_id: string;
+                experiment_id: string;
+                inspection_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inspection"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     register_post: {
         parameters: {
             query?: never;
@@ -2631,6 +2931,137 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Log"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    layout_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Layout"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    layout_correction_get: {
+        parameters: {
+            query?: {
+                /** @description where to go on; from `next` or `previous` */
+                cursor?: string;
+                /** @description rows a page, 100 unless told, at most 1000 */
+                page_size?: number;
+            };
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LayoutEditPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    layout_correction_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LayoutCorrectRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LayoutEdit"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    layout_plane_list: {
+        parameters: {
+            query: {
+                after?: number;
+                plate: string;
+                site?: number;
+                size?: number;
+                well?: string;
+            };
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanePage"];
                 };
             };
             default: {

@@ -4,6 +4,8 @@ from tests.factories import (
     AcquisitionFactory,
     ChannelFactory,
     CycleFactory,
+    InspectionFactory,
+    LayoutVersionFactory,
     MosaicFactory,
     ObjectSetFactory,
     SiteFactory,
@@ -21,12 +23,14 @@ def build(world: World) -> dict[str, object]:
     CycleFactory(experiment=world.experiment)
     mosaic = MosaicFactory(plate=world.plate)
     objects = ObjectSetFactory(plate=world.plate, object_type=world.object_type)
+    LayoutVersionFactory(experiment=world.experiment)
     return {
         "acquisition_id": acquisition.id,
         "name": "there.tif",
         "channel_id": ChannelFactory(experiment=world.experiment).id,
         "mosaic_id": mosaic.id,
         "object_set_id": objects.id,
+        "inspection_id": InspectionFactory(acquisition=acquisition).id,
         "subject_id": world.users["editor"].id,
     }
 
@@ -71,4 +75,13 @@ ROWS = [
     row("GET", "object-type-list", None, VIEW(200)),
     row("GET", "object-set-list", None, VIEW(200)),
     row("GET", "object-set", None, VIEW(200)),
+    row("GET", "layout", None, VIEW(200)),
+    # The factory's layout has no table of planes.
+    row("GET", "layout-plane-list?plate={plate_id}", None, VIEW(404)),
+    row("GET", "layout-corrections", None, VIEW(200)),
+    row("PUT", "layout-corrections", {"corrections": {}}, EDIT(200)),
+    row("GET", "inspection-list", None, VIEW(200)),
+    # The acquisition has no files yet: the editor gets as far as that.
+    row("POST", "inspection-list", {"pattern": "x"}, EDIT(409)),
+    row("GET", "inspection", None, VIEW(200)),
 ]

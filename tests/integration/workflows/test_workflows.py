@@ -201,6 +201,16 @@ def test_stages_can_be_chosen_and_missing_inputs_are_refused(engine: Engine, api
     assert [stage["state"] for stage in second["stages"]] == ["skipped", "succeeded"]
 
 
+def test_a_workflow_can_end_with_an_earlier_step(engine: Engine, api: Api) -> None:
+    engine.worker()
+
+    unknown = api.post("workflows/", {"until": "tea"}, expected=400)
+    first = run(engine, api, api.post("workflows/", {"until": "count"}))
+
+    assert unknown["code"] == "unknown_step"
+    assert [stage["state"] for stage in first["stages"]] == ["succeeded", "skipped"]
+
+
 def test_wrong_arguments_name_stage_step_and_argument(api: Api) -> None:
     error = api.describe(expected=400, seconds=-1)
 
