@@ -161,6 +161,15 @@ class NewAcquisitionSerializer(serializers.Serializer[Any]):
     pattern = serializers.CharField(max_length=1000, allow_blank=True, required=False)
 
 
+class AcquisitionChangeSerializer(serializers.Serializer[Any]):
+    """What of an acquisition can be changed; an empty reader or pattern means: find out."""
+
+    name = serializers.CharField(max_length=120, required=False)
+    description = serializers.CharField(max_length=20000, allow_blank=True, required=False)
+    microscope = serializers.CharField(max_length=60, required=False, allow_blank=True)
+    pattern = serializers.CharField(max_length=1000, required=False, allow_blank=True)
+
+
 class RegisterSerializer(serializers.Serializer[Any]):
     """A folder of the server."""
 

@@ -10,6 +10,7 @@ from apps.experiments.services.collection import garbage_collect
 from apps.experiments.services.experiments import (
     acquisition_create,
     acquisition_delete,
+    acquisition_update,
     channel_update,
     experiment_create,
     experiment_delete,
@@ -34,6 +35,7 @@ __all__ = [
     "access_revoke",
     "acquisition_create",
     "acquisition_delete",
+    "acquisition_update",
     "channel_update",
     "experiment_create",
     "experiment_delete",

@@ -165,6 +165,32 @@ def acquisition_create(
     return Acquisition.objects.create(plate=owner, name=name, index=index, **fields)
 
 
+@transaction.atomic
+def acquisition_update(
+    *, user: User, experiment_id: UUID, acquisition_id: UUID, **fields: Any
+) -> Acquisition:
+    """Change name, description, reader or pattern; the next run of the workflow reads the files so.
+
+    Raises
+    ------
+    Invalid
+        No such reader, a pattern that is none, or a name that the plate has already.
+    """
+    acquisition = acquisition_get(
+        user=user, experiment_id=experiment_id, acquisition_id=acquisition_id, level=Level.EDIT
+    )
+    _check_reader(fields.get("microscope", ""))
+    _check_pattern(fields.get("pattern", ""))
+    Plate.objects.select_for_update().get(id=acquisition.plate_id)
+    if "name" in fields:
+        others = Acquisition.objects.filter(plate=acquisition.plate_id).exclude(id=acquisition.id)
+        _check_name(others, fields["name"], "an acquisition")
+    for name, value in fields.items():
+        setattr(acquisition, name, value)
+    acquisition.save(update_fields=[*fields, "updated_at"])
+    return acquisition
+
+
 def _acquisition_deleted(user: User, acquisition: Acquisition, experiment_id: UUID) -> None:
     audit.record(
         actor=user,

@@ -82,6 +82,20 @@ class AcquisitionView(Endpoint):
         )
         return Response(serializers.AcquisitionSerializer(found).data)
 
+    @extend_schema(
+        request=serializers.AcquisitionChangeSerializer,
+        responses=serializers.AcquisitionSerializer,
+    )
+    def patch(self, request: Request, experiment_id: UUID, acquisition_id: UUID) -> Response:
+        """Change name, description, reader or pattern of an acquisition."""
+        services.acquisition_update(
+            user=self.user,
+            experiment_id=experiment_id,
+            acquisition_id=acquisition_id,
+            **self.valid(serializers.AcquisitionChangeSerializer),
+        )
+        return self.get(request, experiment_id, acquisition_id)
+
     @extend_schema(responses={204: None})
     def delete(self, request: Request, experiment_id: UUID, acquisition_id: UUID) -> Response:
         """Delete an acquisition and what was uploaded for it; registered folders stay."""

@@ -144,7 +144,8 @@ export interface paths {
         delete: operations["acquisition_delete"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** @description Change name, description, reader or pattern of an acquisition. */
+        patch: operations["acquisition_update"];
         trace?: never;
     };
     "/api/v1/experiments/{experiment_id}/acquisitions/{acquisition_id}/files/": {
@@ -1584,6 +1585,13 @@ export interface components {
             previous: string | null;
             results: components["schemas"]["ObjectType"][];
         };
+        /** @description What of an acquisition can be changed; an empty reader or pattern means: find out. */
+        PatchedAcquisitionChangeRequest: {
+            name?: string;
+            description?: string;
+            microscope?: string;
+            pattern?: string;
+        };
         /** @description What of a channel can be changed. */
         PatchedChannelChangeRequest: {
             name?: string;
@@ -2462,6 +2470,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    acquisition_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                acquisition_id: string;
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedAcquisitionChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Acquisition"];
+                };
             };
             default: {
                 headers: {

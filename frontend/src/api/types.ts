@@ -23,6 +23,36 @@ export type Access = Answer<"Access">;
 export type Plate = Answer<"Plate">;
 export type Acquisition = Answer<"Acquisition">;
 export type SourceFile = Answer<"File">;
+/** What one file was taken for. */
+export interface PlaneExample {
+  file: string;
+  well: string;
+  site: string;
+  channel: string;
+  z: number;
+  t: number;
+  role: string;
+}
+/** What a reader or a pattern makes of an acquisition's files. */
+export interface Examination {
+  reader: string;
+  n_planes: number;
+  n_absent: number;
+  n_unused: number;
+  n_wells: number;
+  n_sites: number;
+  n_z: number;
+  n_t: number;
+  n_cycles: number;
+  channels: { key: string; name: string }[];
+  examples: PlaneExample[];
+  unused: string[];
+  problems: Schemas["Finding"][];
+}
+export interface Inspection extends Omit<Answer<"Inspection">, "result" | "error"> {
+  result: Examination;
+  error: Schemas["Fault"] | null;
+}
 export type Fault = Schemas["Fault"];
 export type Problem = Schemas["Finding"];
 /** Live messages leave out what is zero. */

@@ -13,6 +13,7 @@ import { ProblemNote } from "../ui/ProblemNote";
 import { Loading, More, SectionTitle } from "../ui/parts";
 import classes from "./data.module.css";
 import { encodedPath } from "./pieces";
+import { ReadingPanel } from "./ReadingPanel";
 import { UploadPanel } from "./UploadPanel";
 
 export interface AcquisitionPanelProps {
@@ -71,6 +72,14 @@ export function AcquisitionPanel({ experiment, acquisition }: AcquisitionPanelPr
             Go on to the workflow
           </Button>
         </Group>
+      )}
+      {edits && !empty && (
+        <ReadingPanel
+          key={acquisition.id}
+          acquisition={acquisition}
+          path={path}
+          experimentId={experiment.id}
+        />
       )}
       {!empty && <Files experimentId={experiment.id} acquisition={acquisition} path={path} edits={edits} />}
     </Stack>

@@ -24,6 +24,10 @@ describe("tidied", () => {
     expect(paths("p/.DS_Store", "p/._a.tif", "p/Thumbs.db", "p/a.tif")).toEqual(["a.tif"]);
   });
 
+  it("keeps the folder of a Zarr hierarchy", () => {
+    expect(paths("x.zarr/.zattrs", "x.zarr/0/.zarray")).toEqual(["x.zarr/.zattrs", "x.zarr/0/.zarray"]);
+  });
+
   it("takes nothing for nothing", () => {
     expect(paths()).toEqual([]);
   });

@@ -33,12 +33,15 @@ function isClutter(path: string): boolean {
   return name === ".DS_Store" || name === "Thumbs.db" || name === "desktop.ini" || name.startsWith("._");
 }
 
-/** Drop the clutter, and the outer folder where everything lies in one: only its content matters. */
+/**
+ * Drop the clutter, and the outer folder where everything lies in one: only its content matters. The
+ * folder of a Zarr hierarchy stays: it is the image.
+ */
 export function tidied(files: Candidate[]): Candidate[] {
   const kept = files.filter(({ path }) => !isClutter(path));
   const top = kept[0]?.path.split("/")[0];
   const oneFolder = kept.every(({ path }) => path.startsWith(`${top}/`));
-  if (!top || !oneFolder) return kept;
+  if (!top || !oneFolder || top.endsWith(".zarr")) return kept;
   return kept.map(({ path, file }) => ({ path: path.slice(top.length + 1), file }));
 }
 

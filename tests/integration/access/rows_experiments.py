@@ -57,6 +57,7 @@ ROWS = [
     row("GET", "acquisition-list", None, VIEW(200)),
     row("POST", "acquisition-list", {"plate": "{plate_id}", "name": "another"}, EDIT(201)),
     row("GET", "acquisition", None, VIEW(200)),
+    row("PATCH", "acquisition", {"description": "changed"}, EDIT(200)),
     row("DELETE", "acquisition", None, EDIT(204)),
     # Nothing may be registered where the settings name no folder: the editor gets as far as that.
     row("POST", "register", {"path": "/etc"}, EDIT(400)),

@@ -33,3 +33,27 @@ def test_an_unknown_microscope_is_refused_with_those_known(lab: Lab) -> None:
 
     assert (answer.status_code, answer.json()["code"]) == (400, "unknown_microscope")
     assert "cellvoyager, imagexpress, pattern" in answer.json()["message"]
+
+
+def test_reader_and_pattern_can_be_changed_later(lab: Lab) -> None:
+    made = lab.client.post(
+        f"{lab.address}acquisitions/", {"plate": str(lab.plate.id), "name": "second"}, format="json"
+    ).json()
+    body = {"pattern": r"_(?P<well>[A-P]\d\d)", "microscope": "pattern"}
+
+    answer = lab.client.patch(f"{lab.address}acquisitions/{made['id']}/", body, format="json")
+
+    assert answer.status_code == 200, answer.json()
+    assert {name: answer.json()[name] for name in body} == body
+
+
+def test_a_wrong_pattern_changes_nothing(lab: Lab) -> None:
+    made = lab.client.post(
+        f"{lab.address}acquisitions/", {"plate": str(lab.plate.id), "name": "second"}, format="json"
+    ).json()
+    url = f"{lab.address}acquisitions/{made['id']}/"
+
+    answer = lab.client.patch(url, {"name": "third", "pattern": "("}, format="json")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_pattern")
+    assert lab.client.get(url).json()["name"] == "second"
