@@ -21,6 +21,7 @@ from gpu_workers.formats.contents import (
     ImageContent,
     OpenFile,
 )
+from gpu_workers.formats.files.guarded import GuardedFile
 from gpu_workers.formats.listing import open_below, shown
 
 # What libraries raise for damaged files (their own errors are mostly ValueError and RuntimeError).
@@ -78,7 +79,10 @@ def open_file(folder: Path, file: str) -> OpenFile:
         It isn't there (`file_missing`), isn't an image (`not_an_image`), or is damaged
         (`truncated_file`).
     """
-    kind = registry.load("files", _type_of(folder, file))
+    name = _type_of(folder, file)
+    kind = registry.load("files", name)
+    if getattr(kind, "guarded", False):
+        return GuardedFile(name, folder, file)
     try:
         opened: OpenFile = kind(folder, file)
     except FileError:

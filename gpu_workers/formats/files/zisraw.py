@@ -20,6 +20,8 @@ from gpu_workers.formats.listing import shown
 
 MAX_XML: Final = 64 * 2**20
 MAX_TAGS: Final = 2**20
+BYTES_PER_PIXEL: Final = 12
+"""At most: three of 32 bits."""
 _HEADER: Final = 32
 _ENTRY: Final = struct.Struct("<2siqiiB5xi")
 _DIMENSION: Final = struct.Struct("<4siifi")
@@ -245,5 +247,8 @@ class Segments:
             )
         if high_low:
             # All low bytes, then all high bytes.
-            return np.ascontiguousarray(np.frombuffer(raw, np.uint8).reshape(2, -1).T).reshape(-1)
+            halves = np.frombuffer(raw, np.uint8).reshape(2, -1)
+            mixed = np.empty((halves.shape[1], 2), np.uint8)
+            mixed[:, 0], mixed[:, 1] = halves
+            return mixed.reshape(-1)
         return bytes(raw)
