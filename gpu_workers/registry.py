@@ -35,12 +35,14 @@ BUILT_IN: dict[Family, dict[str, str]] = {
     "readers": {
         "cellvoyager": "gpu_workers.formats.cellvoyager:CellVoyagerReader",
         "imagexpress": "gpu_workers.formats.imagexpress:ImageXpressReader",
+        "ome_zarr": "gpu_workers.formats.omezarr:OmeZarrReader",
         "pattern": "gpu_workers.formats.pattern:PatternReader",
     },
     "files": {
         "czi": "gpu_workers.formats.files.zeiss:CziFile",
         "png": "gpu_workers.formats.files.png:PngFile",
         "tiff": "gpu_workers.formats.files.tiff:TiffFile",
+        "zarr": "gpu_workers.formats.files.ngff:ZarrFile",
     },
     "modules": {
         "expand": "gpu_workers.modules.expand:expand",
