@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -23,7 +24,17 @@ IMAGE_SUFFIXES = frozenset(
 )  # fmt: skip
 # Hidden names that Zarr version 2 gives to its metadata.
 ZARR_METADATA = frozenset({".zattrs", ".zgroup", ".zarray", ".zmetadata"})
+MAX_MESSAGE = 1000
 _SHOWN = 100
+_CHOICE = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
+_PLURAL = re.compile(r"\b(1 (?:[a-z']+ ){0,2}?)([a-z]+)s\b(?=[ ;:,.]|$)")
+_VERBS = {
+    "are": "is", "aren't": "isn't", "were": "was", "weren't": "wasn't", "have": "has",
+    "haven't": "hasn't", "don't": "doesn't", "hold": "holds", "claim": "claims", "lie": "lies",
+    "match": "matches", "differ": "differs", "name": "names", "lack": "lacks", "say": "says",
+}  # fmt: skip
+# The verb behind the number, no further than the end of its part of the sentence.
+_VERB = re.compile(rf"^([^;:]*?\s)({'|'.join(sorted(_VERBS, reverse=True))})(?![\w'])")
 _REFUSED = frozenset(
     {
         errno.EACCES,
@@ -163,14 +174,35 @@ def _real_path(handle: int, path: Path) -> str:
         return os.path.realpath(path)
 
 
+def worded(message: str, n: int) -> str:
+    """Return a message with `{n}` filled in, and ``{one|several}`` chosen by it.
+
+    Without such choices a plural behind the number is made singular where that is 1.
+
+    Examples
+    --------
+    >>> worded("{n} files are left out", 1), worded("{n} files are left out", 3)
+    ('1 file is left out', '3 files are left out')
+    >>> worded("{n} {says|say} so", 1)
+    '1 says so'
+    """
+    text, chosen = _CHOICE.subn(lambda m: m[1] if n == 1 else m[2], message)
+    text = text.replace("{n}", str(n))
+    found = _PLURAL.search(text) if n == 1 and "{n}" in message and not chosen else None
+    if found:
+        rest = _VERB.sub(lambda m: m[1] + _VERBS[m[2]], text[found.end() :], count=1)
+        text = f"{text[: found.start()]}{found[1]}{found[2]}{rest}"
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
+
+
 def aggregate(
     code: str, message: str, files: list[str], severity: str = "warning"
 ) -> tuple[Problem, ...]:
-    """Return one problem for many files: at most 100 are named, the message may say `{n}`."""
+    """Return one problem for many files: at most 100 are named; the message is `worded`."""
     if not files:
         return ()
     names = tuple(shown(f) for f in files[:_SHOWN])
-    text = message.replace("{n}", str(len(files)))
+    text = worded(message, len(files))
     if len(files) > _SHOWN:
         text += f" (the first {_SHOWN} of {len(files)} are named)"
     kind = "error" if severity == "error" else "warning"

@@ -1,7 +1,9 @@
-"""metaextract: find the reader of every acquisition and read the header of every image file.
+"""metaextract: find the reader of every acquisition and ask every image file what it holds.
 
 Below ``metadata/<key>/<acquisition's number>/`` lie ``planes.parquet`` (what names and vendor metadata
-say), ``parts/*.parquet`` (headers of a batch of files) and ``headers.parquet`` (all of them).
+say), ``files.parquet`` (the files, those that are opened first), ``parts/*.parquet`` (what a batch of
+files says of itself), ``images.parquet`` (all images of all files) and ``pages.parquet`` (planes that
+files list one by one); their columns stand in `gpu_workers.formats.expansion`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pydantic import Field
 
 from gpu_workers import registry
 from gpu_workers.errors import FileError, UserError
+from gpu_workers.formats.expansion import IMAGE_TYPES, NAMED_TYPES, PAGE_TYPES, image_rows
 from gpu_workers.formats.files import read_contents
 from gpu_workers.formats.listing import FileEntry, Listing, aggregate, scan
 from gpu_workers.formats.reader import Reader, choose, require_planes, survey_of
@@ -21,19 +24,7 @@ from gpu_workers.messages import AcquisitionDescription, Json, Plan, Problem
 from gpu_workers.registry import Step, StepContext, StepOutput
 from gpu_workers.storage import paths, tables
 
-FILE_TYPES = {"path": "string", "size": "int64", "mtime_ns": "int64"}
-PLANE_TYPES = {
-    "file": "string", "well": "string", "site": "string", "channel": "string", "z": "int64",
-    "t": "int64", "role": "string", "stage_y_um": "double", "stage_x_um": "double",
-    "z_um": "double", "method": "string", "page": "int64", "cycle": "int64", "y_px": "double",
-    "x_px": "double", "time_s": "double",
-}  # fmt: skip
-HEADER_TYPES = {
-    "file": "string", "height": "int64", "width": "int64", "dtype": "string", "n_pages": "int64",
-    "samples": "int64", "stage_y_um": "double", "stage_x_um": "double", "z_um": "double",
-    "pixel_size_um": "double", "wavelength_nm": "double", "channel_name": "string",
-    "method": "string", "code": "string", "message": "string",
-}  # fmt: skip
+FILE_TYPES = {"path": "string", "size": "int64", "mtime_ns": "int64", "opened": "bool"}
 _SINGLE_PROBLEMS = 20
 
 
@@ -64,8 +55,8 @@ def acquisition_folder(root: Path, acquisition: AcquisitionDescription) -> Path:
 class MetaExtract(Step[MetaExtractArguments]):
     name: ClassVar = "metaextract"
     title: ClassVar = "Extract metadata"
-    help: ClassVar = "Find the microscope's reader and read the header of every image file."
-    VERSION: ClassVar = 2
+    help: ClassVar = "Find the microscope's reader and ask every image file what it holds."
+    VERSION: ClassVar = 3
     Arguments: ClassVar = MetaExtractArguments
 
     def plan(self, context: StepContext, arguments: MetaExtractArguments) -> Plan:
@@ -100,8 +91,14 @@ class MetaExtract(Step[MetaExtractArguments]):
         batches: list[Json] = []
         for number, acquisition, listing, reader, survey in surveys:
             context.problems.extend((*listing.problems, *survey.problems))
-            _write_survey(context.root, key, number, acquisition, listing, reader, survey)
-            n = len(listing.images())
+            context.problems.extend(
+                aggregate(
+                    "unplaced",
+                    f"{{n}} {{image|images}} of {acquisition.name!r} {{has|have}} no place in its list of "
+                    "positions and {is|are} left out", survey.unplaced,
+                )
+            )  # fmt: skip
+            n = _write_survey(context.root, key, number, acquisition, listing, reader, survey)
             batches += [
                 {
                     "acquisition": number,
@@ -113,21 +110,25 @@ class MetaExtract(Step[MetaExtractArguments]):
         return Plan(key=key, rounds=(tuple(batches),))
 
     def run(self, context: StepContext, arguments: MetaExtractArguments, batch: Json) -> StepOutput:  # noqa: ARG002
-        """Read the headers of one batch of files; a bad file is a row with its error."""
+        """Ask one batch of files what they hold; a bad file is a row with its error."""
         number, first, count = int(batch["acquisition"]), int(batch["first"]), int(batch["count"])
         folder = context.root / paths.metadata_folder(context.key) / str(number)
         source = acquisition_folder(context.root, context.experiment.acquisitions[number])
+        # Without this check an unmounted share would look like thousands of missing files.
+        if not source.is_dir():
+            called = _called(context.experiment.acquisitions[number])
+            raise FileError(f"the folder of {called} is not there", code="no_folder")
         names = tables.read_table(folder / "files.parquet", ["path"])["path"]
         files = names.slice(first, count).to_pylist()
-        rows: list[Json] = []
+        found = _Found()
         for done, file in enumerate(files):
             if done % 100 == 0:
                 context.progress(done / count, f"{done} of {count} files")
-            rows.append(_header_row(source, file))
-        columns = {name: [r.get(name) for r in rows] for name in HEADER_TYPES}
-        tables.write_table(_part(folder, first), columns, HEADER_TYPES)
-        unreadable = sum(r.get("code") is not None for r in rows)
-        return StepOutput({"files": len(rows), "unreadable": unreadable})
+            found.add(source, file)
+        _write(_part(folder, first), found.images, IMAGE_TYPES)
+        _write(_part(folder, first, "pages"), found.pages, PAGE_TYPES)
+        unreadable = sum(r.get("code") is not None for r in found.images)
+        return StepOutput({"files": len(files), "unreadable": unreadable})
 
     def collect(self, context: StepContext, arguments: MetaExtractArguments) -> StepOutput:
         """Join the headers of each acquisition, name unreadable files, write the manifest."""
@@ -174,8 +175,12 @@ def _survey(root: Path, acquisition: AcquisitionDescription) -> tuple[Listing, R
     return listing, reader, require_planes(survey, listing)
 
 
-def _part(folder: Path, first: int) -> Path:
-    return folder / "parts" / f"{first}.parquet"
+def _part(folder: Path, first: int, what: str = "images") -> Path:
+    return folder / "parts" / f"{what}-{first}.parquet"
+
+
+def _write(path: Path, rows: list[Json], types: dict[str, str]) -> None:
+    tables.write_table(path, {name: [r.get(name) for r in rows] for name in types}, types)
 
 
 def _write_survey(
@@ -186,12 +191,23 @@ def _write_survey(
     listing: Listing,
     reader: Reader,
     survey: Survey,
-) -> None:
+) -> int:
+    """Write what names and vendor metadata say; return how many files are to be opened."""
     folder = root / paths.metadata_folder(key) / str(number)
-    images: list[FileEntry] = listing.images()
-    tables.write_rows(folder / "files.parquet", images, FILE_TYPES)
-    tables.write_rows(folder / "planes.parquet", survey.planes, PLANE_TYPES)
-    tables.write_rows(folder / "absent.parquet", survey.absent, PLANE_TYPES)
+    unplaced = set(survey.unplaced)
+    images = listing.images() if survey.files is None else survey.files
+    opened = [f for f in images if f.path not in unplaced]
+    known = {f.path for f in opened}
+    # Files that only another file describes are never opened, but their sizes are recorded.
+    others = [f for f in listing.images() if f.path not in known]
+    entries: list[FileEntry] = [*opened, *others]
+    columns: dict[str, list[Any]] = {
+        name: [getattr(f, name) for f in entries] for name in ("path", "size", "mtime_ns")
+    }
+    columns["opened"] = [n < len(opened) for n in range(len(entries))]
+    tables.write_table(folder / "files.parquet", columns, FILE_TYPES)
+    tables.write_rows(folder / "planes.parquet", survey.planes, NAMED_TYPES)
+    tables.write_rows(folder / "absent.parquet", survey.absent, NAMED_TYPES)
     paths.write_json(
         folder / "survey.json",
         {
@@ -199,52 +215,61 @@ def _write_survey(
             "number": number,
             "folder": f"{paths.metadata_folder(key)}/{number}",
             "reader": reader.name,
-            "images": len(images),
+            "images": len(opened),
             "planes": len(survey.planes),
+            "unplaced": survey.unplaced,
             "facts": survey.facts.model_dump(mode="json"),
         },
     )
+    return len(opened)
 
 
-def _header_row(folder: Path, file: str) -> Json:
-    try:
-        image = read_contents(folder, file)[0]
-    except FileError as error:
-        return {"file": file, "code": error.code, "message": error.message}
-    channel = image.channels[0] if image.channels else None
-    return {
-        "file": file,
-        **{name: getattr(image, name) for name in HEADER_TYPES if hasattr(image, name)},
-        "n_pages": image.n_t * image.n_c * image.n_z,
-        "wavelength_nm": channel.wavelength_nm if channel else None,
-        "channel_name": channel.name or None if channel else None,
-    }
+class _Found:
+    """What a batch of files says of itself."""
+
+    def __init__(self) -> None:
+        self.images: list[Json] = []
+        self.pages: list[Json] = []
+        self._foreign: set[tuple[str, int, int]] = set()
+
+    def add(self, folder: Path, file: str) -> None:
+        """Ask one file."""
+        try:
+            images, pages = image_rows(file, read_contents(folder, file))
+        except FileError as error:
+            code, message = error.code, error.message
+            self.images.append({"file": file, "image": 0, "code": code, "message": message})
+            return
+        self.images += images
+        for page in pages:
+            # Each file of a set may list the planes of all: one list of them is enough.
+            place = page["target"], page["page"], page["c"]
+            if page["target"] != file:
+                if place in self._foreign:
+                    continue
+                self._foreign.add(place)
+            self.pages.append(page)
 
 
 def _join(folder: Path, n_files: int, batch_size: int, problems: list[Problem]) -> int:
-    """Write all headers of an acquisition as one table; return how many planes' files are bad."""
+    """Write the contents of an acquisition's files as two tables; return how many files are bad."""
     import pyarrow as pa
 
-    parts: list[Any] = [tables.read_table(_part(folder, n)) for n in range(0, n_files, batch_size)]
-    headers = pa.concat_tables(parts)
-    tables.write_table(
-        folder / "headers.parquet",
-        {n: headers[n].combine_chunks() for n in HEADER_TYPES},
-        HEADER_TYPES,
-    )
+    joined: dict[str, Any] = {}
+    for what, types in (("images", IMAGE_TYPES), ("pages", PAGE_TYPES)):
+        parts = [tables.read_table(_part(folder, n, what)) for n in range(0, n_files, batch_size)]
+        empty = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in types.items()])
+        joined[what] = pa.concat_tables([empty.empty_table(), *parts])
+        columns = {name: joined[what][name].combine_chunks() for name in types}
+        tables.write_table(folder / f"{what}.parquet", columns, types)
     used = set(tables.read_table(folder / "planes.parquet", ["file"])["file"].to_pylist())
-    bad = [
-        (file, code, message)
-        for file, code, message in zip(
-            *(headers[n].to_pylist() for n in ("file", "code", "message")), strict=True
-        )
-        if code is not None and file in used
-    ]
+    said = (joined["images"][name].to_pylist() for name in ("file", "code", "message"))
+    bad = [(f, c, m) for f, c, m in zip(*said, strict=True) if c is not None and f in used]
     if len(bad) <= _SINGLE_PROBLEMS:
         problems += [Problem(severity="error", code=c, message=m, files=(f,)) for f, c, m in bad]
-    else:
-        for code in sorted({c for _, c, _ in bad}):
-            files = [f for f, c, _ in bad if c == code]
-            example = next(m for _, c, m in bad if c == code)
-            problems += aggregate(code, f"{{n}} files cannot be read; {example}", files, "error")
+        return len(bad)
+    for code in sorted({c for _, c, _ in bad}):
+        files = [f for f, c, _ in bad if c == code]
+        example = next(m for _, c, m in bad if c == code)
+        problems += aggregate(code, f"{{n}} files cannot be read; {example}", files, "error")
     return len(bad)

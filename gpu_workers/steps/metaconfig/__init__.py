@@ -29,7 +29,7 @@ class MetaConfigArguments(registry.Arguments):
         max_length=500,
         description=(
             "Regular expression that reads the file names instead of the microscope's reader. Named groups: "
-            "well (or row and column), site, channel, z, t."
+            "well (or row and column), site, channel, z, t, cycle."
         ),
     )
     stitch_layout: StitchLayout = Field(
@@ -50,6 +50,11 @@ class MetaConfigArguments(registry.Arguments):
         le=1000,
         title="Sites per row",
         description="Columns of the site grid of a well. Giving it sets sites edge to edge, without stage positions.",
+    )
+    mip: bool = Field(
+        False,
+        title="Maximum projection",
+        description="Ask image extraction for the maximum projection along z, where it isn't told otherwise.",
     )
     well_gap: float = Field(
         0.02,
@@ -87,6 +92,7 @@ class MetaConfig(Step[MetaConfigArguments]):
         key = paths.content_key(
             self.name, self.VERSION, arguments.model_dump(), context.inputs["metadata"],
             acquisitions, experiment.plate_format, experiment.acquisition_mode,
+            experiment.corrections.model_dump(mode="json"),
         )  # fmt: skip
         return Plan(key=key, rounds=(({},),), collect=False)
 
@@ -97,19 +103,21 @@ class MetaConfig(Step[MetaConfigArguments]):
             context.root, context.inputs["metadata"], experiment.acquisitions, arguments.regex, context.problems
         )  # fmt: skip
         context.progress(0.5, "files checked")
-        grid = Grid(**arguments.model_dump(exclude={"regex"}))
-        layout, planes = build(context.key, experiment, sources, grid, context.problems)
+        grid = Grid(**arguments.model_dump(exclude={"regex", "mip"}))
+        built = build(context.key, experiment, sources, grid, context.problems, arguments.mip)
+        layout, planes = built.layout, built.planes
         manifest = layouts.layout_path(context.key)
-        columns = {name: planes[name].tolist() for name in layouts.PLANE_TYPES}
         tables.write_table(
-            context.root / layouts.planes_path(context.key), columns, layouts.PLANE_TYPES
+            context.root / layouts.planes_path(context.key),
+            {name: planes[name].to_numpy() for name in layouts.PLANE_TYPES},
+            layouts.PLANE_TYPES,
         )
         paths.write_json(
             (context.root / manifest).with_name("problems.json"),
             [p.model_dump(mode="json") for p in context.problems],
         )
         paths.write_json(
-            context.root / layouts.raw_layout_path(manifest), layout.model_dump(mode="json")
+            context.root / layouts.raw_layout_path(manifest), built.raw.model_dump(mode="json")
         )
         paths.write_json(context.root / manifest, layout.model_dump(mode="json"))
         output = {

@@ -24,12 +24,28 @@ _TOLERANCE = 1.25
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A site before it has a place: its well, its name, and its stage position if known."""
+    """A site before it has a place.
+
+    Attributes
+    ----------
+    y_sign
+        1 where stage y grows downwards in the image, -1 where it grows upwards.
+    y_px, x_px
+        Upper left corner, relative to other sites of the well, where files say it in pixels.
+    raw
+        Where its images lie in the plate's Zarr hierarchy.
+    """
 
     well: str
     name: str
     stage_y_um: float | None = None
     stage_x_um: float | None = None
+    y_sign: Literal[1, -1] = 1
+    y_px: float | None = None
+    x_px: float | None = None
+    height: int = 0
+    width: int = 0
+    raw: str | None = None
 
 
 def by_well(fields: Sequence[Field]) -> dict[str, list[Field]]:
@@ -40,18 +56,85 @@ def by_well(fields: Sequence[Field]) -> dict[str, list[Field]]:
     return wells
 
 
-def stage_offsets(
-    fields: Sequence[Field], pixel_size_um: float, y_sign: Literal[1, -1]
-) -> Offsets | None:
+def pixel_offsets(fields: Sequence[Field]) -> Offsets | None:
+    """Return the upper left corner of each site in its well, from positions in pixels.
+
+    Every well has an origin of its own: such positions count from the corner of a canvas.
+
+    Returns
+    -------
+    dict or None
+        (well, site) -> (y, x) in px; None where positions are missing, equal, or absurd.
+    """
+    offsets: Offsets = {}
+    for well, sites in by_well(fields).items():
+        known = {
+            s.name: (s.y_px, s.x_px) for s in sites if s.y_px is not None and s.x_px is not None
+        }
+        if len(known) < len(sites) or len(set(known.values())) < len(sites):
+            return None
+        top = min(y for y, _ in known.values())
+        left = min(x for _, x in known.values())
+        offsets |= {(well, n): (round(y - top), round(x - left)) for n, (y, x) in known.items()}
+    return None if max(max(o) for o in offsets.values()) > MAX_WELL_SIDE else offsets
+
+
+def moved(
+    fields: Sequence[Field], offsets: Offsets, cells: dict[tuple[str, str], tuple[int, int]]
+) -> Offsets:
+    """Return the offsets after some sites went to another row and column of the grid of sites.
+
+    Rows and columns are those in which the sites of all wells of the plate lie: y and x that differ by
+    less than half a site are one.
+
+    Raises
+    ------
+    UserError
+        There is no such row or column, or two sites would lie in one place.
+    """
+    if not cells:
+        return offsets
+    sizes = {(f.well, f.name): (f.height, f.width) for f in fields}
+    lines = [
+        _lines([o[axis] for o in offsets.values()], max(s[axis] for s in sizes.values()) / 2)
+        for axis in (0, 1)
+    ]
+    result = dict(offsets)
+    for place, cell in cells.items():
+        for axis, what in ((0, "rows"), (1, "columns")):
+            if not 0 <= cell[axis] < len(lines[axis]):
+                raise UserError(
+                    f"the sites of a well have {len(lines[axis])} {what}: site {place[1]} of {place[0]} "
+                    f"can't go to row {cell[0]}, column {cell[1]} (from 0)",
+                    code="bad_cell",
+                )
+        result[place] = lines[0][cell[0]], lines[1][cell[1]]
+    taken: dict[tuple[str, tuple[int, int]], str] = {}
+    for (well, site), offset in result.items():
+        other = taken.setdefault((well, offset), site)
+        if other != site:
+            raise UserError(
+                f"sites {other} and {site} of {well} would lie in one place", code="bad_cell"
+            )
+    return result
+
+
+def _lines(values: Sequence[int], near: float) -> list[int]:
+    """Return the middles of groups of values of which each is near the one before."""
+    groups: list[list[int]] = []
+    for value in sorted(values):
+        if groups and value - groups[-1][-1] < near:
+            groups[-1].append(value)
+        else:
+            groups.append([value])
+    return [round(median(group)) for group in groups]
+
+
+def stage_offsets(fields: Sequence[Field], pixel_size_um: float) -> Offsets | None:
     """Return the upper left corner of each site in its well, from stage positions.
 
     All wells share one origin: a well that lacks its first sites still has the others where they
     are in complete wells. Overlaps stay as they are.
-
-    Parameters
-    ----------
-    y_sign
-        1 where stage y grows downwards in the image, -1 where it grows upwards.
 
     Returns
     -------
@@ -62,7 +145,7 @@ def stage_offsets(
     places: dict[str, dict[str, tuple[float, float]]] = {}
     for well, sites in wells.items():
         known = {
-            s.name: (y_sign * s.stage_y_um / pixel_size_um, s.stage_x_um / pixel_size_um)
+            s.name: (s.y_sign * s.stage_y_um / pixel_size_um, s.stage_x_um / pixel_size_um)
             for s in sites
             if s.stage_y_um is not None and s.stage_x_um is not None
         }

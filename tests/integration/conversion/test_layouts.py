@@ -188,7 +188,7 @@ def test_plates_of_different_sizes(tmp_path: Path) -> None:
 
     one, two = result.layout.plates
     assert (one.sites[0].height, two.sites[0].height) == (64, 700)
-    assert result.codes == {"no_pixel_size", "no_stage_positions"}
+    assert result.codes == {"no_pixel_size", "no_stage_positions", "plates_differ"}
     np.testing.assert_array_equal(
         result.plates.read(two.id, 0, 0, 0, 0), read_plane(second, "p_H12_s1.tif")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ GRID = {"1": (0.0, 0.0), "2": (0.0, 90.0), "3": (90.0, 0.0), "4": (90.0, 90.0)}
 def test_offsets_are_micrometres_over_the_pixel_size() -> None:
     fields = _well("A01", (5000.0, 7000.0), GRID)
 
-    offsets = geometry.stage_offsets(fields, 0.5, 1)
+    offsets = geometry.stage_offsets(fields, 0.5)
 
     assert offsets == {
         ("A01", "1"): (0, 0), ("A01", "2"): (0, 180), ("A01", "3"): (180, 0), ("A01", "4"): (180, 180),
@@ -33,9 +34,9 @@ def test_offsets_are_micrometres_over_the_pixel_size() -> None:
 
 
 def test_an_axis_that_points_up_is_turned() -> None:
-    fields = _well("A01", (0.0, 0.0), GRID)
+    fields = [replace(f, y_sign=-1) for f in _well("A01", (0.0, 0.0), GRID)]
 
-    offsets = geometry.stage_offsets(fields, 1.0, -1)
+    offsets = geometry.stage_offsets(fields, 1.0)
 
     assert offsets is not None
     assert offsets["A01", "1"] == (90, 0)
@@ -46,7 +47,7 @@ def test_a_well_without_its_first_sites_keeps_the_others_in_place() -> None:
     whole = _well("A01", (0.0, 0.0), GRID)
     part = [f for f in _well("A02", (3.0, 9000.0), GRID) if f.name in {"2", "4"}]
 
-    offsets = geometry.stage_offsets([*whole, *part], 1.0, 1)
+    offsets = geometry.stage_offsets([*whole, *part], 1.0)
 
     assert offsets is not None
     assert offsets["A02", "2"] == (0, 90)
@@ -57,7 +58,7 @@ def test_jitter_never_gives_negative_offsets() -> None:
     whole = _well("A01", (0.0, 0.0), GRID)
     shaky = _well("A02", (0.0, 9000.0), {**GRID, "1": (-2.0, -3.0)})
 
-    offsets = geometry.stage_offsets([*whole, *shaky], 1.0, 1)
+    offsets = geometry.stage_offsets([*whole, *shaky], 1.0)
 
     assert offsets is not None
     assert min(min(o) for o in offsets.values()) == 0
@@ -73,7 +74,7 @@ def test_jitter_never_gives_negative_offsets() -> None:
     ids=["missing", "equal", "absurd"],
 )
 def test_positions_that_cannot_be_used(fields: list[Field]) -> None:
-    assert geometry.stage_offsets(fields, 1.0, 1) is None
+    assert geometry.stage_offsets(fields, 1.0) is None
 
 
 def test_orders_of_acquisition() -> None:
