@@ -27,7 +27,7 @@ def _halve(image, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _halve_covered(image, covered, out):  # type: ignore[no-untyped-def]
+def _halve_covered(image, covered, out, empty):  # type: ignore[no-untyped-def]
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
             total = np.uint32(0)
@@ -42,11 +42,13 @@ def _halve_covered(image, covered, out):  # type: ignore[no-untyped-def]
             elif count > 0:
                 out[y, x] = (total + count // np.uint32(2)) // count
             else:
-                out[y, x] = 0
+                out[y, x] = empty
 
 
 def downsample_mean(
-    image: NDArray[np.unsignedinteger], covered: NDArray[np.bool_] | None = None
+    image: NDArray[np.unsignedinteger],
+    covered: NDArray[np.bool_] | None = None,
+    empty: int = 0,
 ) -> NDArray[np.unsignedinteger]:
     """Halve an image: each pixel is the mean of the existing ones of its 2x2 block.
 
@@ -55,11 +57,13 @@ def downsample_mean(
     image : ndarray of uint8 or uint16, shape (h, w)
     covered : ndarray of bool, shape (h, w), optional
         Which pixels exist; without it all do. Pixels beyond an odd edge never exist.
+    empty : int
+        What to give where no pixel exists.
 
     Returns
     -------
     ndarray, shape (ceil(h / 2), ceil(w / 2)), same dtype
-        Means rounded to the nearest integer, halves up; 0 where no pixel exists.
+        Means rounded to the nearest integer, halves up; `empty` where no pixel exists.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def downsample_mean(
     if covered is None:
         _halve(image, out)
     else:
-        _halve_covered(image, covered, out)
+        _halve_covered(image, covered, out, image.dtype.type(empty))
     return out
 
 

@@ -43,6 +43,7 @@ class MosaicChannel(Message):
     window: tuple[float, float] = Field(description="percentiles 1 and 99.9 of real pixels")
     histogram: Histogram
     corrected: bool = False
+    brightfield: bool = Field(False, description="where no site lies, it is white")
     n_not_finite: int = Field(0, description="NaN and infinite pixels, stored as the minimum")
 
 

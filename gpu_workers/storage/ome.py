@@ -54,6 +54,7 @@ def array_metadata(
     shard: tuple[int, int],
     clevel: int = 1,
     chunk: int = CHUNK,
+    fill: int = 0,
     attributes: Json | None = None,
 ) -> Json:
     """Return ``zarr.json`` of a (t, c, z, y, x) array whose shards are those of `encode_shard`.
@@ -73,7 +74,7 @@ def array_metadata(
             "configuration": {"chunk_shape": [1, 1, 1, int(shard[0]), int(shard[1])]},
         },
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": 0,
+        "fill_value": fill,
         "codecs": codecs(np.dtype(dtype).itemsize, clevel=clevel, chunk=chunk),
         "attributes": attributes or {},
         "dimension_names": list(AXES),

@@ -82,6 +82,8 @@ class Pyramid:
         uint16 for pixels, uint32 for labels.
     shard
         Side of a shard in pixels, a multiple of 512; the same at all levels.
+    padding
+        Value of the pixels that no image shows, for each channel; () for 0 everywhere.
     """
 
     folder: Path
@@ -89,6 +91,16 @@ class Pyramid:
     dtype: Literal["uint16", "uint32"]
     shard: int
     n_levels: int
+    padding: tuple[int, ...] = ()
+
+    @property
+    def fill_value(self) -> int:
+        """What an absent chunk stands for: the padding of all channels, 0 where they differ."""
+        return self.padding[0] if len(set(self.padding)) == 1 else 0
+
+    def padding_of(self, place: Place) -> int:
+        """Return the value of pixels that no site shows, for the channel of a place."""
+        return self.padding[place[1]] if self.padding else 0
 
     def size(self, level: int) -> tuple[int, int]:
         """Return rows and columns of a level in pixels."""
@@ -118,8 +130,8 @@ class Pyramid:
             return 0
         if image.dtype != self.dtype:
             raise TypeError(f"{image.dtype} pixels for a pyramid of {self.dtype}")
-        image = _padded(image, self.shard)
-        present = _filled(image, self.shard)
+        image = _padded(image, self.shard, self.padding_of(place))
+        present = _filled(image, self.shard, self.fill_value)
         data = encode_shard(image, chunk=TILE, clevel=CLEVEL, present=present)
         if data is None:
             return 0
@@ -132,7 +144,8 @@ class Pyramid:
             data = self.shard_path(level, place, sy, sx).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return decode_shard(data, (self.shard, self.shard), self.dtype, chunk=TILE)
+        side = (self.shard, self.shard)
+        return decode_shard(data, side, self.dtype, chunk=TILE, fill=self.fill_value)
 
     def build(
         self,
@@ -190,9 +203,12 @@ class Pyramid:
             if part is None:
                 continue
             if image is None:
-                image = np.zeros((self.shard, self.shard), self.dtype)
+                image = np.full((self.shard, self.shard), self.padding_of(place), self.dtype)
             image[i * half : (i + 1) * half, j * half : (j + 1) * half] = halve(
-                _padded(part, self.shard), level - 1, y * self.shard, x * self.shard
+                _padded(part, self.shard, self.padding_of(place)),
+                level - 1,
+                y * self.shard,
+                x * self.shard,
             )
         return image, written + self.write_shard(level, place, sy, sx, image)
 
@@ -222,7 +238,9 @@ class Pyramid:
         for level in range(self.n_levels):
             shape = (*self.shape[:3], *self.size(level))
             side = (self.shard, self.shard)
-            metadata = ome.array_metadata(shape, self.dtype, shard=side, clevel=CLEVEL, chunk=TILE)
+            metadata = ome.array_metadata(
+                shape, self.dtype, shard=side, clevel=CLEVEL, chunk=TILE, fill=self.fill_value
+            )
             ome.write_array(self.folder / str(level), metadata)
         is_labels = self.dtype == "uint32"
         multiscales = ome.multiscales(
@@ -236,16 +254,19 @@ class Pyramid:
         ome.write_group(self.folder, {"multiscales": multiscales, **(attributes or {})})
 
 
-def _filled(image: Array, side: int) -> NDArray[np.bool_]:
-    """Return which chunks of a shard hold anything but zeros: the others are not stored."""
+def _filled(image: Array, side: int, fill: int) -> NDArray[np.bool_]:
+    """Return which chunks of a shard hold anything but the fill value: the others are not stored."""
     n = side // TILE
+    if fill:
+        rows = (image != fill).reshape(n, TILE, -1).any(axis=1)
+        return np.asarray(rows.reshape(n, n, -1).any(axis=2))
     words = np.ascontiguousarray(image).view(np.uint64).reshape(n, TILE, -1)
     return np.asarray(np.bitwise_or.reduce(words, axis=1).reshape(n, n, -1).any(axis=2))
 
 
-def _padded(image: Array, side: int) -> Array:
+def _padded(image: Array, side: int, fill: int) -> Array:
     if image.shape == (side, side):
         return image
-    whole = np.zeros((side, side), image.dtype)
+    whole = np.full((side, side), fill, image.dtype)
     whole[: image.shape[0], : image.shape[1]] = image
     return whole

@@ -132,11 +132,12 @@ def shard_index(data: bytes | memoryview, n_chunks: int) -> npt.NDArray[np.uint6
 
 
 def decode_shard(
-    data: bytes, shape: tuple[int, int], dtype: npt.DTypeLike, *, chunk: int = CHUNK
+    data: bytes, shape: tuple[int, int], dtype: npt.DTypeLike, *, chunk: int = CHUNK, fill: int = 0
 ) -> npt.NDArray[Any]:
     """Return the image of `shape` (y, x) that lies in the upper left of a whole shard.
 
-    The shard's own size is `shape` rounded up to whole chunks; absent chunks are zero.
+    The shard's own size is `shape` rounded up to whole chunks; absent chunks are
+    `fill`.
 
     Raises
     ------
@@ -146,7 +147,7 @@ def decode_shard(
     kind = np.dtype(dtype)
     rows, columns = padded(shape[0], chunk) // chunk, padded(shape[1], chunk) // chunk
     index = shard_index(data, rows * columns)
-    image = np.zeros((rows * chunk, columns * chunk), kind)
+    image = np.full((rows * chunk, columns * chunk), fill, kind)
     view = memoryview(data)
     for number, (offset, length) in enumerate(index.tolist()):
         if offset == ABSENT:

@@ -143,6 +143,7 @@ class MosaicChannelSerializer(serializers.Serializer[Any]):
     dtype = serializers.CharField()
     scale = serializers.FloatField()
     offset = serializers.FloatField()
+    brightfield = serializers.BooleanField(required=False)
     min = serializers.FloatField()
     max = serializers.FloatField()
     window = serializers.ListField(child=serializers.FloatField())

@@ -1441,6 +1441,7 @@ export interface components {
             scale: number;
             /** Format: double */
             offset: number;
+            brightfield?: boolean;
             /** Format: double */
             min: number;
             /** Format: double */

@@ -1,4 +1,7 @@
-/** Draws the channels of all mosaics: light that adds up. */
+/**
+ * Draws the channels of all mosaics. Light of fluorescence adds up from black; brightfield takes its
+ * light away from white, so that what no site shows stays white.
+ */
 
 import { parseColor } from "../objects/colormaps";
 import type { ChannelView } from "../store/viewState";
@@ -7,7 +10,7 @@ import { createProgram, type GL, Instances, type Program, TileTextures } from ".
 import { InstanceLists, planPlane } from "./plan";
 import type { Place } from "./pool";
 import { levelFor, type Tile } from "./pyramid";
-import { type ImageSource, tileAddress } from "./scene";
+import { type ChannelSource, type ImageSource, tileAddress } from "./scene";
 import { IMAGE_FRAGMENT, TILE_SIDE, TILE_VERTEX } from "./shaders";
 
 const SLOTS = 32; // channels per draw call, see the shader
@@ -38,8 +41,17 @@ export class ImageLayer {
 
   draw(frame: Frame): void {
     const visible = frame.state.channels.filter((channel) => channel.visible && channel.opacity > 0);
-    this.gl.blendFunc(this.gl.ONE, this.gl.ONE);
-    for (const source of frame.scene.images) this.drawSource(frame, source, visible);
+    const { gl } = this;
+    gl.blendFunc(gl.ONE, gl.ONE);
+    const white = isBrightfield(frame.scene.images, visible) ? 1 : 0;
+    gl.clearColor(white, white, white, 1);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    if (white) {
+      gl.blendEquationSeparate(gl.FUNC_REVERSE_SUBTRACT, gl.FUNC_ADD);
+      for (const source of frame.scene.images) this.drawSource(frame, source, visible, true);
+      gl.blendEquation(gl.FUNC_ADD);
+    }
+    for (const source of frame.scene.images) this.drawSource(frame, source, visible, false);
   }
 
   /** Return the address of a tile. */
@@ -59,8 +71,11 @@ export class ImageLayer {
     return null;
   }
 
-  private drawSource(frame: Frame, source: ImageSource, visible: ChannelView[]): void {
-    const channels = visible.filter((channel) => source.channels.some((c) => c.index === channel.index));
+  private drawSource(frame: Frame, source: ImageSource, visible: ChannelView[], brightfield: boolean): void {
+    const kind = (c: ChannelSource) => (c.brightfield ?? false) === brightfield;
+    const channels = visible.filter((channel) =>
+      source.channels.some((c) => c.index === channel.index && kind(c)),
+    );
     if (!channels.length) return;
     const room = (this.tiles.pool.capacity * 0.75) / channels.length / frame.scene.images.length;
     const tiles = frame.tiles(source, Math.max(1, room));
@@ -127,7 +142,10 @@ export class ImageLayer {
       const [scale, offset] = stored ? [stored.scale || 1, stored.offset] : [1, 0];
       const low = (channel.low - offset) / scale;
       const high = (channel.high - offset) / scale;
-      windows.set([low, 1 / Math.max(1e-6, high - low), 1 / channel.gamma], slot * 4);
+      windows.set(
+        [low, 1 / Math.max(1e-6, high - low), 1 / channel.gamma, stored?.brightfield ? 1 : 0],
+        slot * 4,
+      );
       colors.set(
         parseColor(channel.color).map((part) => (part / 255) * channel.opacity),
         slot * 4,
@@ -173,6 +191,12 @@ export class ImageLayer {
       }
     }
   }
+}
+
+/** Return whether any channel that is shown is brightfield. */
+export function isBrightfield(images: ImageSource[], visible: ChannelView[]): boolean {
+  const shown = new Set(visible.map((channel) => channel.index));
+  return images.some((image) => image.channels.some((c) => c.brightfield && shown.has(c.index)));
 }
 
 export interface Sample {

@@ -202,7 +202,6 @@ export class MapRenderer {
       wells: new WellLayer(this.gl),
     };
     this.gl.enable(this.gl.BLEND);
-    this.gl.clearColor(0, 0, 0, 1);
   }
 
   /** Follow the store, the canvas' size and the loss of the GPU. */
@@ -254,7 +253,6 @@ export class MapRenderer {
       (key) => this.queue.isEmpty(key),
     );
     gl.viewport(0, 0, camera.width, camera.height);
-    gl.clear(gl.COLOR_BUFFER_BIT);
     this.layers.images.draw(frame);
     this.drawObjects(frame, this.layers);
     this.frame = frame;

@@ -7,6 +7,8 @@ export interface ChannelSource {
   index: number;
   scale: number;
   offset: number;
+  /** White where nothing is: the channel takes light away instead of adding it. */
+  brightfield?: boolean;
 }
 
 /** One plate's mosaic. */

@@ -31,10 +31,10 @@ void main() {
   gl_Position = place(rect.xy + corner * rect.zw);
 }`;
 
-/** A channel's light: added to what is there. */
+/** A channel's light: added to what is there; of brightfield, the light it takes away. */
 export const IMAGE_FRAGMENT = `${HEAD}
 uniform usampler2DArray tiles;
-uniform vec4 windows[32];  // low, 1 / (high - low), gamma
+uniform vec4 windows[32];  // low, 1 / (high - low), gamma, 1 for brightfield
 uniform vec4 colors[32];
 uniform bool smoothing;
 in vec2 texel;
@@ -58,7 +58,7 @@ void main() {
   vec4 range = windows[slot];
   float bright = clamp((v - range.x) * range.y, 0.0, 1.0);
   if (range.z != 1.0) bright = pow(bright, range.z);
-  light = vec4(colors[slot].rgb * bright, 0);
+  light = vec4(colors[slot].rgb * mix(bright, 1.0 - bright, range.w), 0);
 }`;
 
 /** How an object gets its colour; needs the uniforms below. Missing values are 3e38, see values.ts. */

@@ -35,7 +35,12 @@ function imageSource(mosaic: Mosaic): ImageSource {
     tile: mosaic.tile,
     levels: mosaic.levels.length,
     tileUrl: mosaic.tile_url,
-    channels: mosaic.channels.map(({ index, scale, offset }) => ({ index, scale, offset })),
+    channels: mosaic.channels.map(({ index, scale, offset, brightfield }) => ({
+      index,
+      scale,
+      offset,
+      brightfield,
+    })),
     tpoints: mosaic.n_tpoints,
     zplanes: mosaic.n_zplanes,
   };

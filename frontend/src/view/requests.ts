@@ -9,6 +9,8 @@ export interface MosaicChannel {
   dtype: string;
   scale: number;
   offset: number;
+  /** Missing in mosaics of before. */
+  brightfield?: boolean;
   min: number;
   max: number;
   window: [number, number];

@@ -30,11 +30,14 @@ class Painter:
     ----------
     read
         Returns a site's plane, mapped to uint8 or uint16, or None if it is missing.
+    padding
+        Returns the value of pixels that no site shows.
     """
 
     plate: PlateLayout
     shard_side: int
     read: Read
+    padding: Callable[[Place], int] = lambda _place: 0
     counts: dict[int, NDArray[np.uint64]] = field(default_factory=dict)
     _table: SiteTable = field(init=False)
     _images: OrderedDict[tuple[int, Place], NDArray[np.unsignedinteger]] = field(
@@ -58,7 +61,7 @@ class Painter:
         present = [s for s in sites if images[s.index] is not None]
         if not present:
             return None
-        target = np.zeros((side, side), np.uint16)
+        target = np.full((side, side), self.padding(place), np.uint16)
         counts = self.counts.setdefault(place[1], mosaic.new_counts())
         for site in present:
             image = images[site.index]
@@ -75,12 +78,13 @@ class Painter:
             )
         return target
 
-    def halve(self, image: Array, level: int, y: int, x: int) -> Array:
+    def halve(self, place: Place, image: Array, level: int, y: int, x: int) -> Array:
         """Return the mean of 2x2 pixels, counting only those that show a part of a site."""
         side, scale = image.shape[0], 1 << level
         inside = self._table.inside(y * scale, x * scale, side * scale, side * scale)
         sites = [self.plate.sites[i] for i in inside]
-        return mosaic.downsample_mean(image, mosaic.coverage(sites, level, y, x, side, side))
+        covered = mosaic.coverage(sites, level, y, x, side, side)
+        return mosaic.downsample_mean(image, covered, self.padding(place))
 
     def _image(self, site: SiteLayout, place: Place) -> NDArray[np.unsignedinteger] | None:
         key = (site.index, place)

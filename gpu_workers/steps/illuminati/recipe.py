@@ -14,7 +14,7 @@ from gpu_workers.imaging import mosaic
 from gpu_workers.imaging.illumination import IlluminationStatistics, Method, correct
 from gpu_workers.registry import Arguments, StepContext
 from gpu_workers.storage import illumination, paths
-from gpu_workers.storage.layout import Layout, load_layout
+from gpu_workers.storage.layout import ChannelLayout, Layout, load_layout
 from gpu_workers.storage.plates import Plates
 from gpu_workers.storage.pyramid import Place
 
@@ -143,6 +143,13 @@ def value_map(low: float, high: float, n_not_finite: int = 0) -> ValueMap:
     if not low < high:
         return ValueMap(1.0, low if np.isfinite(low) else 0.0, n_not_finite)
     return ValueMap((high - low) / (mosaic.N_VALUES - 1), low, n_not_finite)
+
+
+def padding_of(channel: ChannelLayout) -> int:
+    """Return the stored value of pixels that no site shows: white where light means nothing there."""
+    if not channel.brightfield:
+        return 0
+    return 255 if channel.dtype == "uint8" else mosaic.N_VALUES - 1
 
 
 def _projection(wanted: str, plates: Plates) -> Projection | None:

@@ -25,6 +25,7 @@ from gpu_workers.steps.illuminati.recipe import (
     Recipe,
     ValueMap,
     key_of,
+    padding_of,
     value_map,
 )
 from gpu_workers.steps.illuminati.summary import stored_window, summarise
@@ -47,7 +48,7 @@ class Illuminati(Step[IlluminatiArguments]):
     name: ClassVar[str] = "illuminati"
     title: ClassVar[str] = "Build mosaics"
     help: ClassVar[str] = "Paste the sites of each plate into one image that zooms seamlessly."
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("layout", "plates")
     Arguments: ClassVar[type[IlluminatiArguments]] = IlluminatiArguments
 
@@ -121,6 +122,7 @@ def _pyramid(recipe: Recipe, key: str, plate: PlateLayout) -> Pyramid:
         dtype="uint16",
         shard=plate.shard,
         n_levels=plate.n_levels,
+        padding=tuple(padding_of(c) for c in recipe.layout.channels),
     )
 
 
@@ -175,14 +177,15 @@ def _build(recipe: Recipe, context: StepContext, work: BuildBatch) -> StepOutput
     plate = recipe.layout.plate(work.plate)
     pyramid = _pyramid(recipe, context.key, plate)
     read = partial(recipe.read_stored, plate.id, _value_maps(recipe, context))
-    painter = Painter(plate, pyramid.shard, read)
+    painter = Painter(plate, pyramid.shard, read, pyramid.padding_of)
     source = painter.shard if work.bottom == 0 else None
     round_ = Round(work.bottom, work.top)
     written = done = 0
     total = len(work.places) * len(work.shards)
     for place in work.places:
+        halve = partial(painter.halve, place)
         for sy, sx in work.shards:
-            written += pyramid.build(round_, place, sy, sx, painter.halve, source)
+            written += pyramid.build(round_, place, sy, sx, halve, source)
             done += 1
             context.progress(done / total, f"part {done} of {total}")
     if work.bottom == 0:
@@ -198,7 +201,8 @@ def _finish(
     pyramid = _pyramid(recipe, context.key, plate)
     # A viewer sees the stored values, so their windows are given in those.
     stored = [c.model_copy(update={"dtype": "uint16"}) for c in recipe.layout.channels]
-    windows = [(float(a), float(b)) for a, b in (stored_window(totals[c.index]) for c in stored)]
+    ends = [stored_window(c, totals[c.index]) for c in recipe.layout.channels]
+    windows = [(float(a), float(b)) for a, b in ends]
     pyramid.write_metadata(
         name=plate.name,
         pixel_size_um=recipe.layout.pixel_size_um,

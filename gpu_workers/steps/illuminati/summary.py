@@ -11,6 +11,7 @@ from gpu_workers.storage.layout import ChannelLayout
 from gpu_workers.storage.mosaics import N_BINS, Histogram, MosaicChannel
 
 WINDOW = (1.0, 99.9)
+FULL = (0, 255)
 
 
 def histogram(counts: NDArray[np.integer], low: int, high: int) -> NDArray[np.int64]:
@@ -29,8 +30,14 @@ def histogram(counts: NDArray[np.integer], low: int, high: int) -> NDArray[np.in
     return summed
 
 
-def stored_window(counts: NDArray[np.integer]) -> tuple[int, int]:
-    """Return the stored values at percentiles 1 and 99.9, at least one step apart."""
+def stored_window(channel: ChannelLayout, counts: NDArray[np.integer]) -> tuple[int, int]:
+    """Return the stored values at percentiles 1 and 99.9, at least one step apart.
+
+    8-bit brightfield is shown over its whole range: windows of its own for red, green and blue
+    would change the colours.
+    """
+    if channel.brightfield and channel.dtype == "uint8":
+        return FULL
     low, high = (percentile(counts, q) for q in WINDOW)
     return (
         (low, high) if low < high else (max(min(low, N_VALUES - 2), 0), min(low, N_VALUES - 2) + 1)
@@ -47,7 +54,7 @@ def summarise(
     """
     used = np.flatnonzero(counts)
     smallest, largest = (int(used[0]), int(used[-1])) if len(used) else (0, 1)
-    window = stored_window(counts)
+    window = stored_window(channel, counts)
     top = max(min(largest, smallest + 2 * (window[1] - smallest)), smallest + 1)
 
     def original(stored: int) -> float:
@@ -69,5 +76,6 @@ def summarise(
             counts=tuple(histogram(counts, smallest, top).tolist()),
         ),
         corrected=corrected,
+        brightfield=channel.brightfield,
         n_not_finite=value_map.n_not_finite,
     )

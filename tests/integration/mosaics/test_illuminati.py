@@ -128,6 +128,38 @@ def test_a_missing_plane_is_filled_by_its_neighbours(tmp_path: Path) -> None:
     assert not (tmp_path / manifest.plates[0].path / "0/c/0/0/0/0/2").exists()
 
 
+def test_brightfield_is_white_where_no_site_lies_at_every_level(tmp_path: Path) -> None:
+    made = plates.layout(BOXES, ("uint8", "uint8"), height=HEIGHT, width=WIDTH)
+    bright = tuple(c.model_copy(update={"brightfield": True}) for c in made.channels)
+    made = made.model_copy(update={"channels": bright})
+    planes = all_planes(made)
+    inputs = plates.write(tmp_path, made, planes)
+
+    manifest = run(tmp_path, inputs)
+
+    group = zarr.open_group(tmp_path / manifest.plates[0].path, mode="r")
+    world = assembled(made, planes, 0, 1, 0)
+    for level in manifest.plates[0].levels:
+        assert np.array_equal(group[level["path"]][0, 1, 0], np.nan_to_num(world, nan=255)), level
+        world = halved(world)
+    # Colours stay as they are: each channel is shown over its whole range.
+    assert [c.window for c in manifest.channels] == [(0, 255), (0, 255)]
+
+
+def test_fluorescence_beside_brightfield_stays_black(tmp_path: Path) -> None:
+    made = plates.layout(BOXES, ("uint8", "uint16"), height=HEIGHT, width=WIDTH)
+    bright = made.channels[0].model_copy(update={"brightfield": True})
+    made = made.model_copy(update={"channels": (bright, made.channels[1])})
+    inputs = plates.write(tmp_path, made, all_planes(made))
+
+    manifest = run(tmp_path, inputs)
+
+    group = zarr.open_group(tmp_path / manifest.plates[0].path, mode="r")
+    level = group["2"][0, :, 0]
+    assert level[0, 240, 80] == 255  # below the first well, in a shard that a site touches
+    assert level[1, 240, 80] == 0
+
+
 def test_the_image_is_valid_and_says_where_its_levels_lie(tmp_path: Path) -> None:
     made = plates.layout(BOXES, ("uint16", "float32"), height=HEIGHT, width=WIDTH)
     inputs = plates.write(tmp_path, made, all_planes(made))
