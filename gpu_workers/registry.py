@@ -42,6 +42,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "c01": "gpu_workers.formats.files.cellomics_c01:C01File",
         "czi": "gpu_workers.formats.files.zeiss:CziFile",
         "nd2": "gpu_workers.formats.files.nikon:Nd2File",
+        "jpeg": "gpu_workers.formats.files.jpeg:JpegFile",
         "png": "gpu_workers.formats.files.png:PngFile",
         "tiff": "gpu_workers.formats.files.tiff:TiffFile",
         "zarr": "gpu_workers.formats.files.ngff:ZarrFile",
