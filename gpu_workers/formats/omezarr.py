@@ -136,43 +136,47 @@ class _Walk:
                     self.images.append(path)
         except FileError as error:
             self._done.add(path)
-            self.problems.append(
-                Problem(severity="error", code=error.code, message=error.message, files=error.files)
-            )
+            self._failed(error)
+
+    def _failed(self, error: FileError) -> None:
+        self.problems.append(
+            Problem(severity="error", code=error.code, message=error.message, files=error.files)
+        )
 
     def _plate(self, path: str, found: Attributes) -> None:
         described = found.ome["plate"]
         try:
             plate = _Plate(path, _plate_facts(described))
             cycles = _cycles(described)
-            for well in described["wells"]:
-                name = _well_of(well, described)
-                self._well(plate, name, groups.joined(path, well["path"]), cycles)
+            wells = [(_well_of(w, described), str(w["path"])) for w in described["wells"]]
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise groups.bad(found.file, repr(error)) from error
+        for name, below in wells:
+            try:
+                self._well(plate, name, groups.joined(path, below), cycles)
+            except FileError as error:
+                self._failed(error)
         self.plates.append(plate)
 
-    def _well(self, plate: _Plate, name: str, path: str, cycles: dict[int, int]) -> None:
+    def _well(self, plate: _Plate, well: str, path: str, cycles: dict[int, int]) -> None:
         """Add the images of one well."""
         if path not in self.folders:
             plate.missing.append(path)
             return
-        images = self._images(path)
         ranks: dict[int, int] = {}
-        for image in images:
-            file = groups.joined(path, image["path"])
-            acquisition = int(image.get("acquisition", min(cycles, default=0)))
+        for name, acquisition in self._images(path, min(cycles, default=0)):
+            file = groups.joined(path, name)
             ranks[acquisition] = ranks.get(acquisition, 0) + 1
             if file not in self.folders:
                 plate.missing.append(file)
                 continue
-            ours = _OURS.fullmatch(str(image["path"]))
-            site = str(image["path"]) if len(cycles) < 2 else str(ranks[acquisition])
+            ours = _OURS.fullmatch(name)
+            site = name if len(cycles) < 2 else str(ranks[acquisition])
             projection = ours["projection"] if ours else None
             plate.planes.append(
                 SourcePlane(
                     file=file,
-                    well=name,
+                    well=well,
                     site=ours["site"] if ours else site,
                     channel="",
                     role="projection" if projection else "plane",
@@ -181,11 +185,18 @@ class _Walk:
                 )
             )
 
-    def _images(self, well: str) -> list[Json]:
+    def _images(self, well: str, first: int) -> list[tuple[str, int]]:
+        """Return path and acquisition of each image that a well names."""
         found = groups.attributes(self.listing.folder, well)
         try:
-            return [dict(image) for image in found.ome["well"]["images"]]
-        except (KeyError, TypeError, ValueError) as error:
+            return [
+                (
+                    str(image["path"]),
+                    int(first if image.get("acquisition") is None else image["acquisition"]),
+                )
+                for image in found.ome["well"]["images"]
+            ]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise groups.bad(found.file, repr(error)) from error
 
     def chosen(self) -> tuple[VendorFacts, list[SourcePlane]]:
