@@ -8,7 +8,7 @@ reader's planes). The tables are pandas frames whose columns are `NAMED_TYPES`, 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from gpu_workers.formats.contents import ImageContent
 from gpu_workers.formats.listing import aggregate
-from gpu_workers.formats.survey import ChannelFacts, well_name, well_position
+from gpu_workers.formats.survey import ChannelFacts, natural, well_name, well_position
 from gpu_workers.messages import Json, Problem
 
 RGB: Final = ("red", "green", "blue")
@@ -61,6 +61,23 @@ def image_rows(file: str, contents: Sequence[ImageContent]) -> tuple[list[Json],
             own = {name: getattr(plane, name) for name in (*_OWN, "t", "c", "z", "page")}
             pages.append({"file": file, "image": number, "target": plane.file or file, **own})
     return images, pages
+
+
+def frame(rows: Sequence[Any], types: Mapping[str, str]) -> Any:
+    """Return named tuples or dictionaries as a frame with the columns and types of a stored table."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for name, kind in types.items():
+        values = [r.get(name) if isinstance(r, dict) else getattr(r, name) for r in rows]
+        whole = not any(v is None for v in values)
+        dtype: Any = object
+        if kind == "double" or (kind == "int64" and not whole):
+            dtype = np.float64
+        elif kind == "int64":
+            dtype = np.int64
+        columns[name] = pd.Series(values, dtype=dtype)
+    return pd.DataFrame(columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +128,10 @@ def expand(named: Any, images: Any, pages: Any) -> Expanded:
     planes = _placed(joined, readable, problems)
     planes["channel"] = _channels(joined, readable, keys, problems)
     planes = _stacked(planes, joined, problems)
-    planes = _coloured(planes, readable)
+    planes = _coloured(_counted(planes, readable), readable)
     channels = _described(planes, readable, described)
-    return Expanded(planes.reset_index(drop=True), readable, channels, missing, problems)
+    planes = planes.drop(columns="counted").reset_index(drop=True)
+    return Expanded(planes, readable, channels, missing, problems)
 
 
 def _content_planes(images: Any, pages: Any, named: Any) -> Any:
@@ -226,6 +244,7 @@ def _placed(joined: Any, images: Any, problems: list[Problem]) -> Any:
     planes = pd.DataFrame({"file": joined["own_file"], "page": joined["own_page"]})
     planes["well"] = _first(said, pd.Series(own_well, index=said.index)).fillna("A01")
     planes["site"] = _sites(joined, images, wells, problems)
+    planes["counted"] = (joined["site"] == "") & images["site"].isna().to_numpy()[row]
     planes["cycle"] = joined["cycle"]
     image = {
         name: pd.Series(images[name].to_numpy()[row])
@@ -358,6 +377,24 @@ def _stacked(planes: Any, joined: Any, problems: list[Problem]) -> Any:
     for axis in ("z", "t"):
         planes[axis] = joined[axis].astype(np.int64) + pages[axis]
     return planes[keep]
+
+
+def _counted(planes: Any, images: Any) -> Any:
+    """Return the planes after counting sites over all files of a well, where nothing tells their sites.
+
+    Numbers of the images within their files are sites unless several files would then be one site.
+    """
+    place = ["well", "site", "cycle", "channel", "z", "t", "role"]
+    double = planes["counted"] & planes.duplicated(place, keep=False)
+    if not double.any():
+        return planes
+    rows = planes[planes["counted"] & planes["well"].isin(set(planes.loc[double, "well"]))]
+    files = sorted(set(images["file"]), key=natural)
+    order = images["file"].map({f: n for n, f in enumerate(files)}) * (len(images) + 1)
+    rank = (order + images["image"]).to_numpy()[rows["image"].to_numpy()]
+    number = rows.assign(rank=rank).groupby("well")["rank"].rank(method="dense")
+    planes.loc[rows.index, "site"] = number.astype(np.int64).astype(str)
+    return planes
 
 
 def _coloured(planes: Any, images: Any) -> Any:

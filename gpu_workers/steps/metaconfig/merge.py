@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpu_workers.errors import FileError
-from gpu_workers.formats.expansion import NAMED_TYPES, Expanded, expand
+from gpu_workers.formats.expansion import NAMED_TYPES, Expanded, expand, frame
 from gpu_workers.formats.listing import FileEntry, Listing, aggregate
 from gpu_workers.formats.pattern import PatternReader
 from gpu_workers.formats.survey import VendorFacts
@@ -139,8 +139,6 @@ def _named(
     folder: Path, files: Any, facts: VendorFacts, regex: str | None, problems: list[Problem]
 ) -> tuple[Any, VendorFacts]:
     """Return the planes as the reader, or the user's pattern, describes them."""
-    import pandas as pd
-
     if regex is None:
         return tables.read_table(folder / "planes.parquet").to_pandas(), facts
     opened = files[files["opened"]]
@@ -148,8 +146,9 @@ def _named(
     listing = Listing(folder, tuple(FileEntry(p, int(s), int(m)) for p, s, m in entries))
     survey = PatternReader().survey(listing, regex)
     problems += survey.problems
-    frame = pd.DataFrame(survey.planes, columns=list(NAMED_TYPES))
-    return frame, facts.model_copy(update={"channels": survey.facts.channels})
+    return frame(survey.planes, NAMED_TYPES), facts.model_copy(
+        update={"channels": survey.facts.channels}
+    )
 
 
 def _promoted(planes: Any, name: str, problems: list[Problem]) -> Any:
