@@ -53,6 +53,39 @@ class MissingPlane(Message):
     reason: str | None = None
 
 
+class LabelImage(Message):
+    """A label image that was imported with an image; `image` is that one's path in the plate.
+
+    Attributes
+    ----------
+    n_objects
+        Different labels in it.
+    features
+        What the tables beside it say of each object.
+    flat
+        It has one plane, which stands for all z planes of the image.
+    """
+
+    plate: str
+    image: str
+    name: str
+    n_objects: int
+    features: tuple[str, ...] = ()
+    flat: bool = True
+
+
+class LabelTable(Message):
+    """A table that lay beside an image; `labels` is the label image that its rows are about, if any."""
+
+    plate: str
+    image: str
+    name: str
+    type: str
+    rows: int
+    columns: tuple[str, ...]
+    labels: str | None = None
+
+
 class PlatesManifest(Message):
     """``plates.json``: what imextract wrote.
 
@@ -62,6 +95,8 @@ class PlatesManifest(Message):
         Path of the layout it was written for; other layouts may share the pixels.
     missing
         At most the first 1000 planes that couldn't be read.
+    labels, tables
+        What was imported beside the pixels (OME-Zarr); read with `gpu_workers.storage.labels`.
     """
 
     version: Literal[1] = 1
@@ -75,6 +110,8 @@ class PlatesManifest(Message):
     plates: tuple[PlateFolder, ...]
     missing: tuple[MissingPlane, ...] = ()
     sources: str
+    labels: tuple[LabelImage, ...] = ()
+    tables: tuple[LabelTable, ...] = ()
 
 
 def manifest_path(key: str) -> str:
@@ -189,6 +226,15 @@ class Plates:
             ).is_file()
             for a in self._acquisitions(plate, t)
         )
+
+    def images(self, plate_id: str, site_index: int, t: int) -> list[tuple[Path, int]]:
+        """Return the folder and the own time point of each image that may show a site at `t`."""
+        plate = self.layout.plate(plate_id)
+        site = plate.sites[site_index]
+        return [
+            (self._image(plate, site, a, None), t - a.tpoint_offset)
+            for a in self._acquisitions(plate, t)
+        ]
 
     def _acquisitions(self, plate: PlateLayout, t: int) -> list[AcquisitionLayout]:
         # In multiplexing several acquisitions cover one time point with different channels.
