@@ -8,47 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_workers import registry
 from gpu_workers.errors import FileError, UserError
-from gpu_workers.formats import colors, imagexpress, pattern, reader, survey
+from gpu_workers.formats import colors, imagexpress, reader, survey
 from gpu_workers.formats.cellvoyager import CellVoyagerReader
 from gpu_workers.formats.imagexpress import ImageXpressReader, parse_htd
-from gpu_workers.formats.listing import FileEntry, Listing, safe_name, scan
-from gpu_workers.formats.pattern import PatternReader
+from gpu_workers.formats.listing import FileEntry, Listing, scan
 from gpu_workers.formats.survey import ChannelFacts
 
 
 def listing(folder: Path, *names: str) -> Listing:
     return Listing(folder, tuple(FileEntry(n, 1, 1) for n in sorted(names)))
-
-
-@pytest.mark.parametrize("name", ["cellvoyager", "imagexpress", "pattern"])
-class TestEveryReader:
-    def test_it_is_registered_and_describes_itself(self, name: str) -> None:
-        found = reader.load(name)
-
-        assert isinstance(found, reader.Reader)
-        assert found.name == name
-        assert found.title
-        assert found.help.endswith(".")
-        assert name in registry.names("readers")
-
-    def test_it_does_not_claim_what_it_cannot_read(self, name: str, tmp_path: Path) -> None:
-        assert reader.load(name).score(listing(tmp_path, "notes.txt", "holiday.tif")) == 0
-
-    @given(st.lists(st.text(min_size=1, max_size=60).filter(safe_name), max_size=8))
-    def test_no_names_make_it_fail_unexpectedly(self, name: str, names: list[str]) -> None:
-        files = listing(Path(), *(f"{n}.tif" for n in names))
-
-        score = reader.load(name).score(files)
-
-        assert 0 <= score <= 1
-        try:
-            found = reader.load(name).survey(files)
-        except UserError:
-            return
-        known = {f.path for f in files.files}
-        assert {p.file for p in found.planes} <= known
 
 
 def test_a_pattern_chooses_the_pattern_reader(tmp_path: Path) -> None:
@@ -261,53 +230,6 @@ class TestCellVoyager:
 
         assert found.planes == []
         assert "bad_metadata" in {p.code for p in found.problems}
-
-
-class TestPattern:
-    @pytest.mark.parametrize(
-        ("name", "expected"),
-        [
-            ("x_B02_T0003F004L01A01Z05C06.tif", ("B02", "4", "6", 5, 3)),
-            ("r02c03f04p05-ch06sk07fk1fl1.tiff", ("B03", "4", "6", 5, 7)),
-            ("AS_09047_050428030001_O01f02d3.TIF", ("O01", "2", "3", 0, 0)),
-            ("plate_H12_s3_w2.tif", ("H12", "3", "2", 0, 0)),
-            ("plate_H12_s13_w2.tif", ("H12", "13", "2", 0, 0)),
-            ("Channel2-07-A-07.tif", ("A07", "1", "Channel2", 0, 0)),
-            ("B2_t3_site4_z5_ch6.png", ("B02", "4", "6", 5, 3)),
-            ("exp 1/C05-f2-DAPI.tif", ("C05", "2", "DAPI", 0, 0)),
-        ],
-    )
-    def test_usual_names(self, tmp_path: Path, name: str, expected: tuple[object, ...]) -> None:
-        (plane,) = PatternReader().survey(listing(tmp_path, name)).planes
-
-        assert plane[1:6] == expected
-
-    @pytest.mark.parametrize(
-        "wrong",
-        ["(?P<well>[", "(?P<plate>x)(?P<well>A01)", "no groups", "(?P<row>A)", "(?P<well>A)(?P<row>B)(?P<column>1)",
-         "(?P<well>A)" * 99],
-    )  # fmt: skip
-    def test_wrong_patterns_say_why(self, wrong: str) -> None:
-        with pytest.raises(UserError) as caught:
-            pattern.compile_pattern(wrong)
-
-        assert caught.value.code == "bad_pattern"
-
-    def test_groups_may_stand_in_folders(self, tmp_path: Path) -> None:
-        expression = r"(?P<channel>\w+)/.*(?P<well>[A-H]\d\d)\.tif"
-
-        found = PatternReader().survey(
-            listing(tmp_path, "GFP/x_A01.tif", "DAPI/x_A01.tif"), expression
-        )
-
-        assert {p.channel for p in found.planes} == {"GFP", "DAPI"}
-
-    def test_what_does_not_match_is_named(self, tmp_path: Path) -> None:
-        found = PatternReader().survey(
-            listing(tmp_path, "x_A01.tif", "x.tif"), r"_(?P<well>\w+)\.tif"
-        )
-
-        assert [p.files for p in found.problems] == [("x.tif",)]
 
 
 def test_wells() -> None:
