@@ -10,9 +10,10 @@ us reserve gigabytes. A class with `guarded` = True is read in a second process 
 from gpu_workers.formats.files.opening import (
     FileCache,
     damaged,
+    known_type,
     open_file,
     read_contents,
     read_plane,
 )
 
-__all__ = ["FileCache", "damaged", "open_file", "read_contents", "read_plane"]
+__all__ = ["FileCache", "damaged", "known_type", "open_file", "read_contents", "read_plane"]

@@ -36,7 +36,7 @@ _SIGNATURES: Final = (
     (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"),
     (b"\xda\xce\xbe\x0a", "nd2"), (b"ZISRAWFILE", "czi"), (b"p\0\0\0", "lif"),
 )  # fmt: skip
-_BY_SUFFIX: Final = {".c01": "c01", ".zarr": "zarr"}
+_BY_SUFFIX: Final = {".ome": "ome_companion", ".c01": "c01", ".zarr": "zarr"}
 
 
 def damaged(file: str, error: object, code: str = "truncated_file") -> FileError:
@@ -68,6 +68,14 @@ def _type_of(folder: Path, file: str) -> str:
         f"{named} is no image of a known format ({', '.join(registry.names('files'))})",
         code="not_an_image", files=(named,),
     )  # fmt: skip
+
+
+def known_type(folder: Path, file: str) -> str | None:
+    """Return the name of the type that opens a file, by its first bytes; None where there is none."""
+    try:
+        return _type_of(folder, file)
+    except FileError:
+        return None
 
 
 def open_file(folder: Path, file: str) -> OpenFile:

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gpu_workers.formats.contents import ImageContent, PlaneContent
-from gpu_workers.formats.files import ome_xml, slides, tiff_imagej, tiff_metaseries, tiff_ome
+from gpu_workers.formats.files import (
+    ome_xml,
+    tiff_imagej,
+    tiff_metaseries,
+    tiff_ome,
+    tiff_scn,
+    tiff_slides,
+)
 from gpu_workers.formats.files.opening import check, damaged
 from gpu_workers.formats.files.tiff_pages import PAGE_NAME, WIDENED, PageFacts, Pages
 from gpu_workers.formats.files.tiff_pixels import Box, plane_bytes, read_box, require_data
@@ -61,7 +68,7 @@ class TiffFile:
         found: list[ImageContent] = []
         for image in self._whole_images():
             page = self._page_of(image)
-            found += cut(image, page, self._regions(page))
+            found += cut(image, page, self.page_regions(page))
         return tuple(found)
 
     def read(self, page: int, sample: int = 0) -> npt.NDArray[Any]:
@@ -94,7 +101,7 @@ class TiffFile:
     def is_slide(self) -> bool:
         """Return whether the file holds a slide: a scanner's format, or smaller copies of its image."""
         if self._is_slide is None:
-            self._is_slide = slides.is_slide(self.pages)
+            self._is_slide = tiff_slides.is_slide(self.pages)
         return self._is_slide
 
     def page_facts(self, page: int) -> PageFacts:
@@ -121,6 +128,8 @@ class TiffFile:
                 if not found:
                     raise damaged(self._file, "its OME-XML names none of its pages", "no_images")
                 return found
+        if tiff_scn.is_scn(text):
+            return self._collection()
         facts: dict[str, Any] | None = None
         if pages.first.is_stk:
             facts = tiff_metaseries.stack(pages.tiff.stk_metadata or {})
@@ -128,14 +137,27 @@ class TiffFile:
             n = 1 if self._n_virtual > 1 else len(pages)
             facts = tiff_imagej.hyperstack(text, pages.first, n, self._file)
         elif len(pages) > 1 and self.is_slide():
-            facts = slides.slide(pages)
+            facts = tiff_slides.slide(pages)
         else:
             facts = tiff_imagej.shaped(text, len(pages))
         if facts is None:
             return self._plain()
         if self.is_slide():
-            facts = {**slides.slide(pages), **facts}
+            facts = {**tiff_slides.slide(pages), **facts}
         return [ImageContent(**{**_whole(self.page_facts(0)), **facts})]
+
+    def _collection(self) -> list[ImageContent]:
+        """Return the images of a Leica slide."""
+        found = []
+        for image in tiff_scn.images(self.description):
+            first = next(ImageContent(1, 1, "", **_known(image)).each_plane()).page
+            facts = self.page_facts(first)
+            bright = facts.is_rgb and image["is_brightfield"]
+            known = {**_known(image), "brightfield": bright}
+            if facts.is_rgb:
+                known["channels"] = ()
+            found.append(ImageContent(**{**_whole(facts), **known}))
+        return found
 
     def _plain(self) -> list[ImageContent]:
         """Return one image for each size and type of pages that nothing describes."""
@@ -186,7 +208,8 @@ class TiffFile:
             False, False, False, 0, 0,
         )  # fmt: skip
 
-    def _regions(self, facts: PageFacts) -> list[Box]:
+    def page_regions(self, facts: PageFacts) -> list[Box]:
+        """Return the regions that a page is cut into; one where it stays whole."""
         large = max(facts.height, facts.width) > REGION
         return regions(facts, self._file, is_slide=large and (facts.has_levels or self.is_slide()))
 
@@ -196,7 +219,7 @@ class TiffFile:
         if self._n_virtual <= index or self._n_virtual == 1:
             self.pages.page(index)
         facts = self.page_facts(index)
-        boxes = self._regions(facts)
+        boxes = self.page_regions(facts)
         if region >= len(boxes) or component >= (1 if facts.is_rgb else facts.samples):
             raise damaged(self._file, f"it has no plane {plane}", "missing_page")
         return index, boxes[region], None if facts.is_rgb else component, facts
@@ -204,6 +227,10 @@ class TiffFile:
 
 def _of_page(facts: PageFacts, box: Box) -> ImageContent:
     return ImageContent(box.height, box.width, facts.dtype, samples=3 if facts.is_rgb else 1)
+
+
+def _known(image: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in image.items() if name != "is_brightfield"}
 
 
 def _whole(facts: PageFacts) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def cut(image: ImageContent, facts: PageFacts, boxes: list[Box]) -> list[ImageCo
     for number, box in enumerate(boxes):
         part = _renumbered(image, n, number)
         if len(boxes) > 1:
-            part = replace(part, y_px=box.y, x_px=box.x, height=box.height, width=box.width)
+            y, x = box.y + (image.y_px or 0), box.x + (image.x_px or 0)
+            part = replace(part, y_px=y, x_px=x, height=box.height, width=box.width)
         found.append(part)
     return found
 

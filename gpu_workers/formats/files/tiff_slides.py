@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from gpu_workers.formats.contents import PlaneContent
+from gpu_workers.formats.files import tiff_scn
 from gpu_workers.formats.files.tiff_pages import PageFacts, Pages
 from gpu_workers.formats.files.tiff_values import arranged, number, resolution_um
 from gpu_workers.formats.survey import ChannelFacts
@@ -18,7 +19,14 @@ _NDPI_MAGNIFICATION: Final = 65421
 def is_slide(pages: Pages) -> bool:
     """Return whether the pages are a slide: a scanner's own format, or an image with smaller copies."""
     first, page = pages.facts(0), pages.first
-    if page.is_svs or page.is_ndpi or page.is_qpi or page.is_bif or page.is_philips:
+    if (
+        tiff_scn.is_scn(page.description)
+        or page.is_svs
+        or page.is_ndpi
+        or page.is_qpi
+        or page.is_bif
+        or page.is_philips
+    ):
         return True
     if not first.is_tiled:
         return False
