@@ -33,6 +33,9 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "jterator": "gpu_workers.steps.jterator:Jterator",
     },
     "readers": {
+        "czi": "gpu_workers.formats.containers:CziReader",
+        "lif": "gpu_workers.formats.containers:LifReader",
+        "nd2": "gpu_workers.formats.containers:Nd2Reader",
         "cellvoyager": "gpu_workers.formats.cellvoyager:CellVoyagerReader",
         "imagexpress": "gpu_workers.formats.imagexpress:ImageXpressReader",
         "ome_zarr": "gpu_workers.formats.omezarr:OmeZarrReader",
