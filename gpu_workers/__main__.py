@@ -124,19 +124,13 @@ def _run(options: argparse.Namespace) -> int:
 
 def _inspect(options: argparse.Namespace) -> int:
     from gpu_workers import formats
+    from gpu_workers.formats.report import as_text
 
     found = formats.inspect(options.folder, options.microscope, options.pattern)
-    values = found.model_dump(mode="json")
     if options.json:
-        print(json.dumps(values, indent=1))
-        return 0
-    for name, value in values.items():
-        if isinstance(value, list):
-            print(f"{name}: {len(value)}")
-            for each in value[:20]:
-                print(f"  {json.dumps(each)[:200]}")
-        else:
-            print(f"{name}: {value}")
+        print(json.dumps(found.model_dump(mode="json"), indent=1))
+    else:
+        print(as_text(found))
     return 0
 
 

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from gpu_workers.errors import FileError
+from gpu_workers.formats import channels
 from gpu_workers.formats.contents import ImageContent
+from gpu_workers.formats.expansion import (
+    IMAGE_TYPES,
+    NAMED_TYPES,
+    PAGE_TYPES,
+    Expanded,
+    expand,
+    frame,
+    image_rows,
+)
 from gpu_workers.formats.files import read_contents
-from gpu_workers.formats.listing import scan
-from gpu_workers.formats.reader import choose, survey_of
-from gpu_workers.formats.survey import ChannelFacts, SourcePlane, Survey, natural, well_position
-from gpu_workers.messages import Message, Problem
+from gpu_workers.formats.listing import Listing, aggregate, scan
+from gpu_workers.formats.reader import Reader, choose, survey_of
+from gpu_workers.formats.survey import (
+    ChannelFacts,
+    SourcePlane,
+    Survey,
+    VendorFacts,
+    natural,
+    well_position,
+)
+from gpu_workers.messages import Json, Message, Problem
 
 MAX_HEADERS = 4000
+_PLACES = ("stage_y_um", "stage_x_um", "z_um", "y_px", "x_px")
 
 
 class SiteFacts(Message):
-    """One field of view with the stage position its files state."""
+    """One field of view with the position its files state, in the vendor's axes."""
 
     well: str
     name: str
     stage_y_um: float | None = None
     stage_x_um: float | None = None
+    y_px: float | None = None
+    x_px: float | None = None
+    height: int | None = None
+    width: int | None = None
 
 
 class PlateFacts(Message):
@@ -34,7 +58,11 @@ class PlateFacts(Message):
 
 
 class Inspection(Message):
-    """What a reader sees in a folder; `n_absent` planes are named by metadata but have no file."""
+    """What a reader sees in a folder; `n_absent` planes are named by metadata but have no file.
+
+    `n_opened` of the `n_images` image files were opened; the others were taken to be like those of
+    their channel.
+    """
 
     reader: str
     n_files: int
@@ -52,12 +80,26 @@ class Inspection(Message):
     dtype: str | None
     pixel_size_um: float | None
     problems: tuple[Problem, ...]
+    title: str = ""
+    n_images: int = 0
+    n_opened: int = 0
+    cycles: tuple[int, ...] = ()
+    z_step_um: float | None = None
+    t_step_s: float | None = None
+    objective: str | None = None
+    magnification: float | None = None
+    plate_format: int | None = None
+    grid: tuple[int, int] | None = None
+    acquired_at: str | None = None
+    y_sign: int = 1
+    unplaced: tuple[str, ...] = ()
 
 
 def inspect(folder: Path, microscope: str | None = None, pattern: str | None = None) -> Inspection:
     """Return what a folder holds: plates, wells, sites, channels, planes, and what is wrong.
 
-    Opens at most one image per site, and none where metadata state the positions.
+    Where names and metadata tell everything, one image of each channel is opened, and one of each site
+    if no metadata states the positions; else all are, up to 4000.
 
     Parameters
     ----------
@@ -78,70 +120,190 @@ def inspect(folder: Path, microscope: str | None = None, pattern: str | None = N
     listing = scan(Path(folder))
     reader = choose(listing, microscope, pattern)
     survey = survey_of(reader, listing, pattern)
-    sites, headers, problems = _open_sites(Path(folder), survey)
-    known = [*survey.planes, *survey.absent]
-    wells = tuple(sorted({p.well for p in known}, key=well_position))
-    header = headers[0] if headers else None
-    facts = survey.facts
+    opened = _Opened(Path(folder))
+    opened.look(survey)
+    found = opened.expanded(survey)
+    problems = [*listing.problems, *survey.problems, *opened.problems, *found.problems]
+    problems += aggregate(
+        "unplaced", "{n} {image has|images have} no place in the list of positions", survey.unplaced
+    )
     if not survey.planes:
         message = "none of the images is there" if survey.absent else "there is no image"
         problems.append(Problem(severity="error", code="no_images", message=message))
-    return Inspection(
-        reader=reader.name,
-        n_files=len(listing.files),
-        n_bytes=sum(f.size for f in listing.files),
-        n_planes=sum(p.role == "plane" for p in survey.planes),
-        n_projections=sum(p.role == "projection" for p in survey.planes),
-        n_absent=len(survey.absent),
-        plates=(
-            PlateFacts(
-                name=facts.plate_name, n_rows=facts.n_rows, n_columns=facts.n_columns, wells=wells
-            ),
-        ),
-        wells=wells,
-        sites=sites,
-        channels=facts.channels,
-        z=tuple(sorted({p.z for p in known if p.role == "plane"} or {p.z for p in known})),
-        t=tuple(sorted({p.t for p in known})),
-        shape=(header.height, header.width) if header else facts.shape,
-        dtype=header.dtype if header else facts.dtype,
-        pixel_size_um=(header.pixel_size_um if header else None) or facts.pixel_size_um,
-        problems=(*listing.problems, *survey.problems, *problems),
-    )
+    return _answer(reader, listing, survey, opened, found, tuple(problems))
 
 
-def _open_sites(
-    folder: Path, survey: Survey
-) -> tuple[tuple[SiteFacts, ...], list[ImageContent], list[Problem]]:
-    """Return the sites, the headers that were read, and what was wrong with those files."""
-    first: dict[tuple[str, str], SourcePlane] = {}
-    for plane in [*survey.planes, *survey.absent]:
-        first.setdefault((plane.well, plane.site), plane)
-    known = any(p.stage_x_um is not None for p in first.values())
-    present = {p.file for p in survey.planes}
-    budget = 1 if known else MAX_HEADERS
-    headers: list[ImageContent] = []
-    problems: list[Problem] = []
-    sites: list[SiteFacts] = []
-    for (well, site), plane in sorted(
-        first.items(), key=lambda item: (well_position(item[0][0]), natural(item[0][1]))
-    ):
-        y, x = plane.stage_y_um, plane.stage_x_um
-        if plane.file in present and budget > 0:
-            budget -= 1
+class _Opened:
+    """The files that were opened for an inspection, and what they say."""
+
+    def __init__(self, folder: Path):
+        self.contents: dict[str, tuple[ImageContent, ...]] = {}
+        self.problems: list[Problem] = []
+        self._folder = folder
+        self._failed: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.contents) + len(self._failed)
+
+    def look(self, survey: Survey) -> None:
+        """Open as many files as it takes to know what all are."""
+        planes = survey.planes
+        if all(p.well and p.site and p.channel for p in planes):
+            self._each({(p.channel, p.role): p.file for p in reversed(planes)}.values())
+            first = {(p.well, p.site): p for p in reversed(planes)}
+            placed = any(p.stage_x_um is not None or p.x_px is not None for p in first.values())
+            told = any(i.stage_x_um is not None for c in self.contents.values() for i in c)
+            # Files of a format that doesn't tell: there's no use in opening more of them.
+            if told and not placed:
+                self._each(p.file for p in first.values())
+            return
+        self._each(f.path for f in survey.files or [])
+        self._each(p.file for p in planes)
+
+    def _each(self, files: Any) -> None:
+        left: list[str] = []
+        for file in sorted(set(files), key=natural):
+            if file in self.contents or file in self._failed:
+                continue
+            if len(self) >= MAX_HEADERS:
+                left.append(file)
+                continue
             try:
-                header = read_contents(folder, plane.file)[0]
+                self.contents[file] = read_contents(self._folder, file)
             except FileError as error:
-                problems.append(
+                self._failed.add(file)
+                self.problems.append(
                     Problem(
                         severity="error", code=error.code, message=error.message, files=error.files
                     )
                 )
-            else:
-                headers.append(header)
-                y = header.stage_y_um if y is None else y
-                x = header.stage_x_um if x is None else x
-                # Files of this format don't tell: there's no use in opening more of them.
-                budget = budget if known or header.stage_x_um is not None else 0
-        sites.append(SiteFacts(well=well, name=site, stage_y_um=y, stage_x_um=x))
-    return tuple(sites), headers, problems
+        self.problems += aggregate("not_opened", "{n} files weren't opened to be inspected", left)
+
+    def expanded(self, survey: Survey) -> Expanded:
+        """Return the planes of all files; those that weren't opened are taken to be like the others."""
+        images: list[Json] = []
+        pages: list[Json] = []
+        for file, contents in self.contents.items():
+            rows = image_rows(file, contents)
+            images += rows[0]
+            pages += rows[1]
+        images += [{"file": f, "image": 0, "code": "unreadable"} for f in sorted(self._failed)]
+        images += self._alike(survey.planes, images)
+        return expand(
+            frame(survey.planes, NAMED_TYPES), frame(images, IMAGE_TYPES), frame(pages, PAGE_TYPES)
+        )
+
+    def _alike(self, planes: list[SourcePlane], images: list[Json]) -> list[Json]:
+        """Return rows for unopened files: those of an opened one of their channel, without its place."""
+        by_file: dict[str, list[Json]] = {}
+        for row in images:
+            if not row.get("listed") and row.get("code") is None:
+                by_file.setdefault(row["file"], []).append(row)
+        patterns: dict[tuple[str, str], list[Json]] = {}
+        for p in planes:
+            if p.file in by_file:
+                patterns.setdefault((p.channel, p.role), by_file[p.file])
+        nowhere = dict.fromkeys(_PLACES)
+        rows: list[Json] = []
+        done = set(self.contents) | self._failed
+        for p in planes:
+            if p.file not in done:
+                done.add(p.file)
+                like = patterns.get((p.channel, p.role), [])
+                rows += [{**row, **nowhere, "file": p.file} for row in like]
+        return rows
+
+
+def _rank(well: str) -> tuple[int, int]:
+    try:
+        return well_position(well)
+    except ValueError:
+        return (-1, -1)
+
+
+def _answer(
+    reader: Reader,
+    listing: Listing,
+    survey: Survey,
+    opened: _Opened,
+    found: Expanded,
+    problems: tuple[Problem, ...],
+) -> Inspection:
+    facts, planes = survey.facts, found.planes
+    images = [i for contents in opened.contents.values() for i in contents]
+    sizes = Counter((i.height, i.width) for i in images).most_common(1)
+    stack = planes[planes["role"] == "plane"]
+    wells = tuple(sorted({*planes["well"], *_named(survey.absent, "well")}, key=_rank))
+    known = [*survey.planes, *survey.absent]
+    numbers = {
+        axis: set((stack if len(stack) else planes)[axis].astype(int)) | (
+            {getattr(p, axis) for p in survey.absent if p.role == "plane"}
+        )
+        for axis in ("z", "t")
+    }  # fmt: skip
+    return Inspection(
+        reader=reader.name,
+        title=reader.title,
+        n_files=len(listing.files),
+        n_images=len(survey.files if survey.files is not None else listing.images()),
+        n_opened=len(opened),
+        n_bytes=sum(f.size for f in listing.files),
+        n_planes=len(stack),
+        n_projections=len(planes) - len(stack),
+        n_absent=len(survey.absent),
+        plates=_plates(facts, images, wells),
+        wells=wells,
+        sites=_sites(planes, survey.absent),
+        channels=channels.described(planes, found, facts) or facts.channels,
+        z=tuple(sorted(numbers["z"])),
+        t=tuple(sorted(numbers["t"])),
+        cycles=tuple(sorted({p.cycle for p in known if p.cycle is not None})),
+        shape=sizes[0][0] if sizes else facts.shape,
+        dtype=_common([i.dtype for i in images]) or facts.dtype,
+        pixel_size_um=facts.pixel_size_um or _common([i.pixel_size_um for i in images]),
+        z_step_um=facts.z_step_um or _common([i.z_step_um for i in images]),
+        t_step_s=facts.t_step_s or _common([i.t_step_s for i in images]),
+        objective=facts.objective or _common([i.objective for i in images]),
+        magnification=facts.magnification or _common([i.magnification for i in images]),
+        acquired_at=facts.acquired_at or _common([i.acquired_at for i in images]),
+        plate_format=facts.plate_format,
+        grid=facts.grid,
+        y_sign=facts.y_sign,
+        unplaced=tuple(survey.unplaced),
+        problems=problems,
+    )
+
+
+def _named(planes: list[SourcePlane], name: str) -> set[str]:
+    return {value for p in planes if (value := getattr(p, name))}
+
+
+def _common(values: list[Any]) -> Any:
+    """Return the most common value that isn't None, or None."""
+    counts = Counter(v for v in values if v is not None).most_common(1)
+    return counts[0][0] if counts else None
+
+
+def _plates(
+    facts: VendorFacts, images: list[ImageContent], wells: tuple[str, ...]
+) -> tuple[PlateFacts, ...]:
+    named = list(dict.fromkeys(i.plate for i in images if i.plate))
+    names: list[str | None] = [*named] if facts.plate_name is None else [facts.plate_name]
+    return tuple(
+        PlateFacts(name=name, n_rows=facts.n_rows, n_columns=facts.n_columns, wells=wells)
+        for name in names or [None]
+    )
+
+
+def _sites(planes: Any, absent: list[SourcePlane]) -> tuple[SiteFacts, ...]:
+    """Return every site with the first position that one of its planes has."""
+    columns = ["stage_y_um", "stage_x_um", "y_px", "x_px", "height", "width"]
+    first = planes.groupby(["well", "site"], sort=False)[columns].first()
+    sites = {
+        key: {n: None if v != v else v for n, v in zip(columns, row, strict=True)}
+        for key, row in zip(first.index, first.to_numpy(dtype=float).tolist(), strict=True)
+    }
+    for plane in absent:
+        sites.setdefault((plane.well, plane.site), {n: getattr(plane, n) for n in columns[:4]})
+    ordered = sorted(sites, key=lambda key: (_rank(key[0]), natural(key[1])))
+    return tuple(SiteFacts(well=well, name=name, **sites[well, name]) for well, name in ordered)

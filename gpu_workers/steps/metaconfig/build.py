@@ -52,7 +52,9 @@ def build(
     problems += checks.sources(ordered, acquisitions, multiplexing)
     planes = _concatenate(ordered, keys)
     names = {str(s.acquisition.plate): s.acquisition.plate_name for s in ordered}
-    planes = checks.of_one_kind(planes, names, problems)
+    # Images of any name are fields of their own: none of them has a wrong size.
+    unlike = frozenset(str(s.acquisition.plate) for s in ordered if s.facts.reader == "images")
+    planes = checks.of_one_kind(planes, names, problems, unlike)
     planes = checks.of_imaged_sites(planes, problems)
     if planes.empty:
         raise nothing_left(problems)

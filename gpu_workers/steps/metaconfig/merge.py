@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from gpu_workers.errors import FileError
+from gpu_workers.formats import channels
 from gpu_workers.formats.expansion import NAMED_TYPES, Expanded, expand, frame
 from gpu_workers.formats.listing import FileEntry, Listing, aggregate
 from gpu_workers.formats.pattern import PatternReader
 from gpu_workers.formats.survey import VendorFacts
 from gpu_workers.messages import AcquisitionDescription, Problem
-from gpu_workers.steps.metaconfig import channels
 from gpu_workers.storage import paths, tables
 
 _PLANE = ["well", "site", "cycle", "channel", "z", "t", "role"]

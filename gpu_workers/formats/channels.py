@@ -1,4 +1,4 @@
-"""The channels of an acquisition and of an experiment; entry points: `described` and `layouts`."""
+"""The channels of an acquisition, from metadata and files; entry point: `described`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _brightfield(planes: Any, images: Any) -> set[str]:
 
 def _rank(key: str) -> tuple[Any, ...]:
     base, _, last = key.rpartition(" ")
-    return (natural(base), RGB.index(last)) if last in RGB else (natural(key), 0)
+    return (natural(base), RGB.index(last)) if last in RGB else (natural(key), -1)
 
 
 def _distinct(channels: list[ChannelFacts]) -> tuple[ChannelFacts, ...]:
