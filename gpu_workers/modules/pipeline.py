@@ -25,6 +25,13 @@ ALL_CHANNELS = "*"
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 
 
+# Name of each label image that came with the images -> the features that its tables hold.
+Imported = Mapping[str, tuple[str, ...]]
+NOTHING: Imported = {}
+
+RESERVED = frozenset({"Plates", "Wells", "Sites"})  # storage.layout.REGION_TYPES
+
+
 class ModuleUse(Message):
     """One use of a module: which variables go in, what its results are called."""
 
@@ -52,6 +59,9 @@ class Pipeline(Message):
     version: Literal[1] = 1
     name: str = "pipeline"
     channels: dict[Variable, str] = Field(description="variable -> channel of the experiment")
+    labels: dict[Variable, str] = Field(
+        default_factory=dict, description="variable -> label image imported with the images"
+    )
     modules: tuple[ModuleUse, ...]
     objects: tuple[ObjectOutput, ...] = Field(min_length=1)
 
@@ -82,6 +92,22 @@ class ObjectsFound:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedObjects:
+    """A label image that came with the images, and what tables beside it say of its objects.
+
+    Attributes
+    ----------
+    labels
+        int32, (height, width); 0 is background.
+    columns
+        Feature name -> float64 values; row i belongs to label i + 1, NaN is a missing value.
+    """
+
+    labels: NDArray[np.int32]
+    columns: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureName:
     """A feature that a pipeline measures."""
 
@@ -102,6 +128,7 @@ class _Check:
     """Walks through a pipeline, collecting problems and the kind of each variable."""
 
     channels: tuple[str, ...]
+    imported: Imported
     problems: list[PipelineProblem] = field(default_factory=list)
     kinds: dict[str, Kind] = field(default_factory=dict)
     uses: list[_Use] = field(default_factory=list)
@@ -118,6 +145,20 @@ class _Check:
                     "unknown_channel",
                     f"channels.{variable}",
                     f"there is no channel {channel!r}; the experiment has: {known}",
+                )
+
+    def check_labels(self, pipeline: Pipeline) -> None:
+        for variable, name in pipeline.labels.items():
+            where = f"labels.{variable}"
+            if variable in self.kinds:
+                self.report("duplicate_variable", where, f"{variable!r} exists already")
+            self.kinds[variable] = Kind.LABELS
+            if name not in self.imported:
+                known = ", ".join(self.imported) or "none"
+                self.report(
+                    "unknown_labels",
+                    where,
+                    f"no label image {name!r} was imported with the images; there are: {known}",
                 )
 
     def check_use(self, number: int, use: ModuleUse) -> None:
@@ -181,6 +222,9 @@ class _Check:
         for number, output in enumerate(pipeline.objects):
             where = f"objects.{number} ({output.name})"
             kind = self.kinds.get(output.labels)
+            if output.name in RESERVED:
+                message = f"{output.name!r} is what the layout's regions are called"
+                self.report("reserved_name", where, message)
             if names.index(output.name) != number:
                 self.report("duplicate_object", where, "two object types have this name")
             if kind is None:
@@ -195,22 +239,25 @@ class _Check:
                 )
 
 
-def _check(pipeline: Pipeline, channels: tuple[str, ...]) -> _Check:
-    check = _Check(channels)
+def _check(pipeline: Pipeline, channels: tuple[str, ...], imported: Imported) -> _Check:
+    check = _Check(channels, imported)
     check.check_channels(pipeline)
+    check.check_labels(pipeline)
     for number, use in enumerate(pipeline.modules):
         check.check_use(number, use)
     check.check_objects(pipeline)
     return check
 
 
-def pipeline_problems(pipeline: Pipeline, channels: tuple[str, ...]) -> tuple[PipelineProblem, ...]:
+def pipeline_problems(
+    pipeline: Pipeline, channels: tuple[str, ...], imported: Imported = NOTHING
+) -> tuple[PipelineProblem, ...]:
     """Return everything that is wrong with a pipeline for an experiment with these channels."""
-    check = _check(pipeline, channels)
+    check = _check(pipeline, channels, imported)
     if check.problems:
         return tuple(check.problems)
     try:
-        _features(Prepared(pipeline, channels, tuple(check.uses)))
+        _features(Prepared(pipeline, channels, tuple(check.uses), imported=imported))
     except UserError as error:
         return (PipelineProblem(error.code, "modules", error.message),)
     return ()
@@ -224,19 +271,25 @@ class Prepared:
     channels: tuple[str, ...]
     uses: tuple[_Use, ...]
     features: Mapping[str, tuple[FeatureName, ...]] = field(default_factory=dict)
+    imported: Imported = field(default_factory=dict)
 
     def fingerprint(self) -> Json:
         """Return what its results depend on: the pipeline and the versions of its modules."""
         versions = {u.module.name: u.module.VERSION for u in self.uses}
         arguments = [u.arguments.model_dump(mode="json") for u in self.uses]
+        # Pipelines without imported labels keep the keys that they had before there were any.
+        unused = {"name"} if self.pipeline.labels else {"name", "labels"}
         return {
-            "pipeline": self.pipeline.model_dump(mode="json", exclude={"name"}),
+            "pipeline": self.pipeline.model_dump(mode="json", exclude=unused),
             "versions": versions,
             "arguments": arguments,
         }
 
     def run(
-        self, images: Mapping[str, NDArray[Any] | None], shape: tuple[int, int]
+        self,
+        images: Mapping[str, NDArray[Any] | None],
+        shape: tuple[int, int],
+        imported: Mapping[str, ImportedObjects] | None = None,
     ) -> dict[str, ObjectsFound]:
         """Find and measure the objects of one plane.
 
@@ -247,13 +300,15 @@ class Prepared:
             plane finds no objects; measurements of it are NaN.
         shape
             Height and width, px.
+        imported
+            Name of a label image -> its objects; one that isn't there has none.
 
         Raises
         ------
         UserError
             A module can't work with its input; the message names the module.
         """
-        values, measured = self._values(images, shape)
+        values, measured = self._values(images, shape, imported or {})
         result = {}
         for output in self.pipeline.objects:
             labels = values[output.labels]
@@ -262,11 +317,18 @@ class Prepared:
         return result
 
     def _values(
-        self, images: Mapping[str, NDArray[Any] | None], shape: tuple[int, int]
+        self,
+        images: Mapping[str, NDArray[Any] | None],
+        shape: tuple[int, int],
+        imported: Mapping[str, ImportedObjects],
     ) -> tuple[dict[str, Any], dict[str, Features]]:
         channels = {name: images.get(name) for name in self.channels}
         values: dict[str, Any] = {v: channels[c] for v, c in self.pipeline.channels.items()}
         measured: dict[str, Features] = {}
+        for variable, name in self.pipeline.labels.items():
+            own = imported.get(name) or self._no_objects(name, shape)
+            values[variable] = own.labels
+            measured[variable] = Features(own.columns, {})
         for use in self.uses:
             given: dict[str, Any] = {}
             for name, variable in use.use.inputs.items():
@@ -279,6 +341,10 @@ class Prepared:
                 else:
                     values[use.use.outputs[name]] = value
         return values, measured
+
+    def _no_objects(self, name: str, shape: tuple[int, int]) -> ImportedObjects:
+        none = {feature: np.zeros(0) for feature in self.imported.get(name, ())}
+        return ImportedObjects(np.zeros(shape, np.int32), none)
 
 
 def _run_module(use: _Use, given: dict[str, Any], shape: tuple[int, int]) -> dict[str, Any]:
@@ -311,7 +377,7 @@ def _add_features(measured: dict[str, Features], use: _Use, value: Features) -> 
 def _features(prepared: Prepared) -> dict[str, tuple[FeatureName, ...]]:
     """Return the features of each object type, found by measuring an empty image."""
     empty = np.zeros((8, 8), np.uint16)
-    _, measured = prepared._values(dict.fromkeys(prepared.channels, empty), empty.shape)  # noqa: SLF001
+    _, measured = prepared._values(dict.fromkeys(prepared.channels, empty), empty.shape, {})  # noqa: SLF001
     found = {}
     for output in prepared.pipeline.objects:
         features = measured.get(output.labels, Features({}, {}))
@@ -321,25 +387,30 @@ def _features(prepared: Prepared) -> dict[str, tuple[FeatureName, ...]]:
     return found
 
 
-def prepare(pipeline: Pipeline, channels: tuple[str, ...]) -> Prepared:
+def prepare(
+    pipeline: Pipeline, channels: tuple[str, ...], imported: Imported = NOTHING
+) -> Prepared:
     """Check a pipeline before anything runs.
 
     Parameters
     ----------
     channels
         Names of the experiment's channels.
+    imported
+        Name of each label image that came with the images -> the features in its tables.
 
     Raises
     ------
     UserError
         Code of the first problem; the message names all of them.
     """
-    problems = pipeline_problems(pipeline, channels)
+    problems = pipeline_problems(pipeline, channels, imported)
     if problems:
         text = "; ".join(f"{p.where}: {p.message}" for p in problems)
         raise UserError(f"the pipeline cannot run: {text}", code=problems[0].code)
-    prepared = Prepared(pipeline, channels, tuple(_check(pipeline, channels).uses))
-    return Prepared(pipeline, channels, prepared.uses, _features(prepared))
+    uses = tuple(_check(pipeline, channels, imported).uses)
+    features = _features(Prepared(pipeline, channels, uses, imported=imported))
+    return Prepared(pipeline, channels, uses, features, imported)
 
 
 def parse_pipeline(data: Json) -> Pipeline:

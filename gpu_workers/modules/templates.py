@@ -1,4 +1,4 @@
-"""Pipelines that come with TissueMAPS; entry point: `nuclei_and_cells`."""
+"""Pipelines that come with TissueMAPS; entry points: `nuclei_and_cells`, `imported_objects`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpu_workers.modules.pipeline import ALL_CHANNELS, ModuleUse, ObjectOutput, Pipeline
+from gpu_workers.modules.pipeline import (
+    ALL_CHANNELS,
+    RESERVED,
+    ModuleUse,
+    ObjectOutput,
+    Pipeline,
+)
 
 _NUCLEI = re.compile(r"dapi|hoechst|dna|draq|nuc|h2b|\bhst|sytox|405|435|460", re.IGNORECASE)
 _CELLS = re.compile(
@@ -110,3 +116,33 @@ def nuclei_and_cells(options: NucleiAndCells) -> Pipeline:
     return Pipeline(
         name="nuclei-and-cells", channels=channels, modules=tuple(modules), objects=tuple(objects)
     )
+
+
+def imported_objects(names: Sequence[str]) -> Pipeline:
+    """Return the pipeline that makes an object type of each imported label image, and measures it."""
+    labels: dict[str, str] = {}
+    modules: list[ModuleUse] = []
+    objects: list[ObjectOutput] = []
+    for number, name in enumerate(names):
+        variable = f"labels_{number}"
+        labels[variable] = name
+        modules.append(_use("measure_intensity", {"objects": variable, "channels": ALL_CHANNELS}))
+        modules.append(_use("measure_morphology", {"objects": variable}))
+        taken = {o.name for o in objects} | RESERVED
+        objects.append(ObjectOutput(name=_type_name(name, taken), labels=variable))
+    return Pipeline(
+        name="imported-objects", channels={}, labels=labels, modules=tuple(modules),
+        objects=tuple(objects),
+    )  # fmt: skip
+
+
+def _type_name(labels: str, taken: set[str]) -> str:
+    """Return the name of the object type of a label image: its own, as far as a type may have it."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", labels).strip("_-")[:40]
+    if not stem or not stem[0].isalpha():
+        stem = f"Objects_{stem}".rstrip("_")
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    return name
