@@ -32,7 +32,7 @@ from gpu_workers.storage.plates import (
     PlatesManifest,
     Projection,
     array_dtype,
-    image_name,
+    image_path,
     manifest_path,
     plate_path,
 )
@@ -73,18 +73,16 @@ class ImExtract(Step[ImExtractArguments]):
     help: ClassVar = (
         "Copy the pixels of all planes into OME-Zarr, unchanged, with a projection if asked."
     )
-    VERSION: ClassVar = 2
+    VERSION: ClassVar = 3
     requires: ClassVar = ("layout",)
     Arguments: ClassVar = ImExtractArguments
 
     def plan(self, context: StepContext, arguments: ImExtractArguments) -> Plan:
         """Return batches of sites."""
-        layout = layouts.load_layout(context.root, context.inputs["layout"])
+        layout = layouts.load_raw_layout(context.root, context.inputs["layout"])
         planes = tables.read_table(_planes_path(context))
         projection = arguments.stored if layout.n_zplanes > 1 else None
-        images = [
-            (p.id, p.slug, sorted({(s.height, s.width) for s in p.sites})) for p in layout.plates
-        ]
+        images = [(p.id, [(s.raw, s.height, s.width) for s in p.sites]) for p in layout.plates]
         orders = [(a.id, a.plate, a.index, a.n_tpoints) for a in layout.acquisitions]
         # Without a stack there is nothing to project, but the manifest still names what was asked. The
         # back end isn't part of the key: no pixel is computed on a GPU here, and raw data is kept once.
@@ -121,7 +119,7 @@ class ImExtract(Step[ImExtractArguments]):
         FileError
             Not one plane could be read.
         """
-        layout = layouts.load_layout(context.root, context.inputs["layout"])
+        layout = layouts.load_raw_layout(context.root, context.inputs["layout"])
         planes = tables.read_table(_planes_path(context))
         parts = [
             (b["plate"], paths.read_json(_part_path(context, b)))
@@ -214,7 +212,7 @@ class _Conversion:
     bytes: int = 0
 
     def __post_init__(self) -> None:
-        self.layout = layouts.load_layout(self.context.root, self.context.inputs["layout"])
+        self.layout = layouts.load_raw_layout(self.context.root, self.context.inputs["layout"])
 
     def convert(self, plate_id: str, first: int, count: int) -> Json:
         """Write the images of some sites and return the content of the part file."""
@@ -312,12 +310,12 @@ class _Conversion:
         projection: Projection | None,
     ) -> _ImageWriter:
         well = next(w for w in plate.wells if w.name == site.well)
-        folder = self.context.root / plate_path(self.context.key, plate) / ome.well_path(well)
+        folder = self.context.root / plate_path(self.context.key, plate)
         shape = (
             acquisition.n_tpoints, len(self.layout.channels), 1 if projection else self.layout.n_zplanes,
             site.height, site.width,
         )  # fmt: skip
-        name = image_name(site.index, acquisition.index, projection)
+        name = image_path(site, well, acquisition.index, projection)
         return _ImageWriter(
             folder / name / "0", shape, array_dtype(self.layout.channels), projection
         )
@@ -447,7 +445,8 @@ def _write_groups(
     by_well: dict[str, list[tuple[str, int]]] = {}
     for site, acquisition, projection in images:
         well = wells[plate.sites[site].well]
-        name = image_name(site, acquisition, projection)
+        path = image_path(plate.sites[site], well, acquisition, projection)
+        name = path.rpartition("/")[2]
         by_well.setdefault(well.name, []).append((name, acquisition))
         scales = ome.multiscales(
             name,
@@ -455,7 +454,7 @@ def _write_groups(
             z_step_um=None if projection else layout.z_step_um,
         )
         ome.write_group(
-            folder / ome.well_path(well) / name,
+            folder / path,
             {"multiscales": scales, "omero": ome.omero(layout.channels)},
         )
     # A plate names only wells that hold an image: others would be links to nothing.

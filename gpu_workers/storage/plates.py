@@ -1,8 +1,8 @@
 """Raw planes of plates in OME-Zarr; entry points: `Plates` (reading) and `PlatesManifest`.
 
-One image per site and acquisition at ``plates/<key>/<plate.slug>.zarr/<row>/<column>/<site>a<acquisition>``
-(projections beside it with the suffix ``mip`` or ``mean``), one shard file per plane: a missing plane is
-a missing file.
+One image per site and acquisition at ``plates/<key>/plate-<id>.zarr/<row>/<column>/<number>a<acquisition>``
+(projections beside it with the suffix ``mip``, ``mean`` or ``best``), one shard file per plane: a missing
+plane is a missing file. Names of plates, wells and sites are no part of it: corrections move no pixel.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from gpu_workers.storage.layout import (
 )
 from gpu_workers.storage.shards import decode_shard
 
-Projection = Literal["max", "mean"]
-SUFFIXES: dict[str, str] = {"max": "mip", "mean": "mean"}
+Projection = Literal["max", "mean", "best"]
+SUFFIXES: dict[str, str] = {"max": "mip", "mean": "mean", "best": "best"}
 
 
 class PlateFolder(Message):
@@ -51,6 +51,32 @@ class MissingPlane(Message):
     z: int
     file: str | None = None
     reason: str | None = None
+    code: str | None = None
+
+
+class IncompleteProjection(Message):
+    """A projection of `n` planes where the source should have `expected`."""
+
+    plate: str
+    well: str
+    site: str
+    acquisition: str
+    t: int
+    channel: int
+    n: int
+    expected: int
+
+
+class RemovedOriginals(Message):
+    """Source files that were removed after every plane of theirs had been read back; `path` lists all.
+
+    `files` names at most the first 1000, each as acquisition/path.
+    """
+
+    path: str
+    n: int
+    bytes: int
+    files: tuple[str, ...]
 
 
 class LabelImage(Message):
@@ -93,8 +119,12 @@ class PlatesManifest(Message):
     ----------
     layout
         Path of the layout it was written for; other layouts may share the pixels.
-    missing
-        At most the first 1000 planes that couldn't be read.
+    missing, incomplete
+        At most the first 1000 planes that couldn't be read, and projections that lack planes.
+    checksums
+        Table of all stored planes, see `gpu_workers.storage.verification`.
+    focus
+        Table of the planes that are the projection "best", columns `FOCUS_TYPES`.
     labels, tables
         What was imported beside the pixels (OME-Zarr); read with `gpu_workers.storage.labels`.
     """
@@ -109,7 +139,12 @@ class PlatesManifest(Message):
     n_missing: int = 0
     plates: tuple[PlateFolder, ...]
     missing: tuple[MissingPlane, ...] = ()
+    n_incomplete: int = 0
+    incomplete: tuple[IncompleteProjection, ...] = ()
     sources: str
+    checksums: str | None = None
+    focus: str | None = None
+    removed: RemovedOriginals | None = None
     labels: tuple[LabelImage, ...] = ()
     tables: tuple[LabelTable, ...] = ()
 
@@ -120,13 +155,30 @@ def manifest_path(key: str) -> str:
 
 
 def plate_path(key: str, plate: PlateLayout) -> str:
-    """Return the path of a plate's Zarr hierarchy below the experiment's folder."""
-    return f"{paths.plates_folder(key)}/{plate.slug}.zarr"
+    """Return the path of a plate's Zarr hierarchy below the experiment's folder.
+
+    Without the plate's name: to call it something else must not mean to convert it again.
+    """
+    return f"{paths.plates_folder(key)}/{paths.slug('plate', plate.id)}.zarr"
 
 
 def image_name(site: int, acquisition: int, projection: str | None = None) -> str:
     """Return the name of an image within its well, such as ``3a0`` or ``3a0mip``."""
     return f"{site}a{acquisition}{SUFFIXES[projection] if projection else ''}"
+
+
+def image_path(
+    site: SiteLayout, well: WellLayout, acquisition: int, projection: str | None = None
+) -> str:
+    """Return the path of a site's image in the plate's Zarr hierarchy, such as ``B/3/0a1mip``."""
+    folder, _, number = (site.raw or f"{ome.well_path(well)}/{site.index}").rpartition("/")
+    return f"{folder}/{image_name(int(number), acquisition, projection)}"
+
+
+FOCUS_TYPES = {
+    "plate": "string", "well": "string", "site": "int32", "acquisition": "string", "t": "int32",
+    "channel": "int32", "z": "int32", "score": "double",
+}  # fmt: skip
 
 
 def array_dtype(channels: tuple[ChannelLayout, ...]) -> np.dtype[Any]:
@@ -142,6 +194,7 @@ class Plates:
     manifest: PlatesManifest
     layout: Layout
     _wells: dict[tuple[str, str], WellLayout] = field(default_factory=dict, repr=False)
+    _folders: dict[str, Path] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, root: Path, manifest: str, layout: Layout | None = None) -> Plates:
@@ -153,7 +206,7 @@ class Plates:
         content = PlatesManifest.model_validate_json((root / manifest).read_bytes())
         chosen = layout or load_layout(root, content.layout)
         wells = {(p.id, w.name): w for p in chosen.plates for w in p.wells}
-        return cls(root, content, chosen, wells)
+        return cls(root, content, chosen, wells, {p.id: root / p.path for p in content.plates})
 
     @property
     def projections(self) -> tuple[str, ...]:
@@ -180,7 +233,7 @@ class Plates:
         t
             The experiment's time point.
         projection
-            None for the stack, "max" or "mean" for a stored projection, which has z = 0 only.
+            None for the stack, "max", "mean" or "best" for a stored projection, which has z = 0 only.
 
         Returns
         -------
@@ -251,6 +304,5 @@ class Plates:
         acquisition: AcquisitionLayout,
         projection: str | None,
     ) -> Path:
-        well = ome.well_path(self._wells[plate.id, site.well])
-        name = image_name(site.index, acquisition.index, projection)
-        return self.root / plate_path(self.manifest.key, plate) / well / name
+        well = self._wells[plate.id, site.well]
+        return self._folders[plate.id] / image_path(site, well, acquisition.index, projection)

@@ -131,6 +131,20 @@ def shard_index(data: bytes | memoryview, n_chunks: int) -> npt.NDArray[np.uint6
     return np.frombuffer(tail, "<u8", 2 * n_chunks).reshape(n_chunks, 2)
 
 
+def require_sound(
+    data: bytes, shape: tuple[int, int], dtype: npt.DTypeLike, *, chunk: int = CHUNK
+) -> None:
+    """Raise BadShard where the index or the header of a chunk is damaged; decodes nothing.
+
+    Libraries reserve as much memory as a chunk's header claims: this comes before they are let loose.
+    """
+    expected = chunk * chunk * np.dtype(dtype).itemsize
+    n_chunks = padded(shape[0], chunk) * padded(shape[1], chunk) // chunk**2
+    for offset, length in shard_index(data, n_chunks).tolist():
+        if offset != ABSENT:
+            _require_chunk(memoryview(data), offset, length, expected)
+
+
 def decode_shard(
     data: bytes, shape: tuple[int, int], dtype: npt.DTypeLike, *, chunk: int = CHUNK, fill: int = 0
 ) -> npt.NDArray[Any]:
@@ -160,17 +174,20 @@ def decode_shard(
 def _decompress(
     data: memoryview, offset: int, length: int, chunk: int, dtype: np.dtype[Any]
 ) -> npt.NDArray[Any]:
+    _require_chunk(data, offset, length, chunk * chunk * dtype.itemsize)
+    try:
+        raw = blosc.decompress(data[offset : offset + length])
+    except (RuntimeError, ValueError, zlib.error) as error:
+        raise BadShard(f"the chunk at byte {offset} of the shard is damaged: {error}") from error
+    return np.frombuffer(raw, dtype.newbyteorder("<")).reshape(chunk, chunk)
+
+
+def _require_chunk(data: memoryview, offset: int, length: int, expected: int) -> None:
     # blosc trusts the sizes in its header, so they are checked against ours first.
     header = bytes(data[offset : offset + 16])
-    expected = chunk * chunk * dtype.itemsize
     if (
         offset + length > len(data)
         or len(header) < 16
         or struct.unpack("<III", header[4:])[0::2] != (expected, length)
     ):
         raise BadShard(f"the chunk at byte {offset} of the shard is damaged")
-    try:
-        raw = blosc.decompress(data[offset : offset + length])
-    except (RuntimeError, ValueError, zlib.error) as error:
-        raise BadShard(f"the chunk at byte {offset} of the shard is damaged: {error}") from error
-    return np.frombuffer(raw, dtype.newbyteorder("<")).reshape(chunk, chunk)

@@ -64,11 +64,11 @@ def test_zarr_reads_the_pixels(converted: Converted) -> None:
     root = zarr.open_group(_plate(converted), mode="r")
     folder = converted.root / "uploads" / "images"
 
-    array = root["D/12/5a0/0"]
+    array = root["D/12/1a0/0"]
 
     assert array.shards == (1, 1, 1, 1024, 1024)
     assert array.chunks == (1, 1, 1, 512, 512)
     for c in range(2):
         planes = [read_plane(folder, f"p_D12_s2_w{c + 1}_z{z}.tif") for z in (1, 2)]
         np.testing.assert_array_equal(array[0, c], planes)
-        np.testing.assert_array_equal(root["D/12/5a0mip/0"][0, c, 0], np.max(planes, axis=0))
+        np.testing.assert_array_equal(root["D/12/1a0mip/0"][0, c, 0], np.max(planes, axis=0))
