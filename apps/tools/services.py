@@ -20,6 +20,7 @@ from apps.tools.models import ResultState, ToolResult
 from apps.tools.selectors import tool_result_get
 from gpu_workers import registry
 from gpu_workers.errors import UserError
+from gpu_workers.storage.layout import REGION_TYPES
 
 if TYPE_CHECKING:
     from apps.accounts.models import User
@@ -53,6 +54,8 @@ def tool_request(
     described = _tool(tool)
     valid = _validated(described, {**arguments, "object_type": object_type})
     current = current_inputs(experiment_id=experiment_id)
+    if kind.name in REGION_TYPES and "regions" in current:
+        current["objects"] = current["regions"]
     if any(product not in current for product in described.requires):
         raise Conflict(
             f"{described.title} needs segmented objects: run the workflow to its end first",

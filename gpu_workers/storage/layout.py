@@ -26,6 +26,7 @@ from pydantic import Field
 from gpu_workers.messages import FlatField, Message
 from gpu_workers.storage import paths
 
+REGION_TYPES = ("Plates", "Wells", "Sites")  # objects that the layout gives; no pipeline makes them
 PLANE_TYPES = {
     "plate": "string", "well": "string", "site": "int32", "acquisition": "string", "t": "int32",
     "channel": "int32", "z": "int32", "role": "string", "file": "string", "page": "int32",

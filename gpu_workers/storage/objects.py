@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gpu_workers.errors import DataMissing
 from gpu_workers.messages import Json, Message
 from gpu_workers.storage import ome, paths
-from gpu_workers.storage.layout import PlateLayout, SiteLayout
+from gpu_workers.storage.layout import PlateLayout, SiteLayout, WellLayout
 from gpu_workers.storage.pyramid import Pyramid
 from gpu_workers.storage.shards import decode_shard, encode_shard, padded
 
@@ -59,6 +59,8 @@ class PlateObjects(Message):
     tile: int = 512
     shard: int
     wells: tuple[WellObjects, ...]
+    outlines: bool = True
+    """Whether there are vector outlines; regions of the layout have none."""
 
     def well_of(self, index: int) -> WellObjects:
         """Return the well that holds an object.
@@ -95,6 +97,8 @@ class ObjectsManifest(Message):
     pipeline: Json
     projection: str | None = None
     corrected: bool = False
+    regions: bool = False
+    """Whether these are the regions of the layout and not what a pipeline found."""
     channels: dict[str, str] = {}
     """Variable of the pipeline -> channel."""
     types: tuple[TypeObjects, ...]
@@ -121,6 +125,11 @@ class ObjectsManifest(Message):
         raise DataMissing(
             f"no object type is called {object_type!r}; known: {known}", code="unknown_object_type"
         )
+
+
+def ordered_wells(plate: PlateLayout) -> list[WellLayout]:
+    """Return a plate's wells in the order of indices."""
+    return sorted(plate.wells, key=lambda w: (w.row, w.column, w.name))
 
 
 def manifest_path(key: str) -> str:

@@ -319,7 +319,7 @@ def tile(
     Returns
     -------
     bytes
-        Empty where there is no object. Outlines reach beyond the tile; each object that touches
+        Empty where there is no object, and for regions of the layout, which have no outlines. Outlines reach beyond the tile; each object that touches
         several tiles is whole in each.
 
     Raises
@@ -333,7 +333,7 @@ def tile(
     y1, x1 = y0 + size, x0 + size
     chosen = []
     total = 0
-    for well in plate.wells:
+    for well in plate.wells if plate.outlines else ():
         top, left, bottom, right = well.box
         if not well.count or top >= y1 or left >= x1 or bottom <= y0 or right <= x0:
             continue

@@ -30,6 +30,7 @@ from apps.core.errors import NotFound, PermissionDenied
 from apps.core.permissions import Level, highest, levels, subjects, visible
 from apps.experiments.models import Experiment, ObjectSet, ObjectType, Plate, Site, Well
 from gpu_workers.storage import paths
+from gpu_workers.storage.layout import REGION_TYPES
 
 M = TypeVar("M", bound=Model)
 Some = set[UUID] | Literal["all"]
@@ -108,6 +109,7 @@ def experiments_list(*, user: User) -> QuerySet[Experiment]:
     ).annotate(experiment_key=F("well__plate__experiment_id"))
     objects = (
         ObjectSet.objects.filter(is_current=True, plate__in=plates, object_type__in=types)
+        .exclude(object_type__name__in=REGION_TYPES)
         .annotate(experiment_key=F("experiment_id"))
         .filter(outer)
         .order_by()

@@ -294,8 +294,10 @@ class ObjectSetSerializer(Out[ObjectSet]):
             "/{level}/{t}/{c}/{z}/{y}/{x}"
         )
 
-    def get_outline_url(self, objects: ObjectSet) -> str:
-        """Return the template of the address of a vector tile."""
+    def get_outline_url(self, objects: ObjectSet) -> str | None:
+        """Return the template of the address of a vector tile; none for regions of the layout."""
+        if not objects.info.get("outlines", True):
+            return None
         return (
             f"/tiles/{objects.experiment_id}/{objects.id}/{objects.key}/{{level}}/{{y}}/{{x}}.mvt"
         )

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.core.errors import Invalid
@@ -32,7 +32,7 @@ from apps.experiments.models import (
     Well,
 )
 from apps.experiments.selectors import experiment_root
-from gpu_workers.storage.layout import ChannelLayout, Layout, PlateLayout
+from gpu_workers.storage.layout import REGION_TYPES, ChannelLayout, Layout, PlateLayout
 
 BATCH = 2000
 
@@ -355,7 +355,10 @@ def _objects_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) 
         update_fields=["path", "layout_key", "n_objects", "info", "updated_at"],
         batch_size=BATCH,
     )
+    # Regions of the layout and what pipelines find are current independently of each other.
     rows = ObjectSet.objects.filter(experiment=experiment)
+    regions = Q(object_type__name__in=REGION_TYPES)
+    rows = rows.filter(regions if manifest.get("regions") else ~regions)
     _make_current(rows, rows.filter(key=key).values_list("id", flat=True))
 
 
@@ -363,4 +366,5 @@ APPLIED: dict[str, Callable[[Experiment, str, dict[str, Any]], None]] = {
     "layout": _layout_apply,
     "mosaic": _mosaics_apply,
     "objects": _objects_apply,
+    "regions": _objects_apply,
 }

@@ -1558,8 +1558,8 @@ export interface components {
             features: components["schemas"]["FeatureRange"][];
             /** @description Return the template of the address of a tile of indices. */
             readonly tile_url: string;
-            /** @description Return the template of the address of a vector tile. */
-            readonly outline_url: string;
+            /** @description Return the template of the address of a vector tile; none for regions of the layout. */
+            readonly outline_url: string | null;
             /** @description Return the template of the address of a feature's values. */
             readonly features_url: string;
             /** @description Return where the index image is read as OME-Zarr. */

@@ -60,7 +60,7 @@ function objectSource(set: ObjectSet, mosaic: Mosaic): ObjectSource {
     tile: set.tile,
     levels: set.levels.length,
     tileUrl: set.tile_url,
-    outlineUrl: set.outline_url || null,
+    outlineUrl: set.outline_url,
     count: set.n_objects,
     tpoints: set.shape[0] ?? 1,
     zplanes: set.shape[2] ?? 1,

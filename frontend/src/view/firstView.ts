@@ -88,10 +88,13 @@ export function firstFeature(
   return named ?? means[0] ?? features[0];
 }
 
-/** Return the types, nuclei first: they are the smaller and lie on top. */
+/** Regions of the layout: objects that no pipeline has found, and that cover everything. */
+const REGIONS: ReadonlySet<string> = new Set(["Plates", "Wells", "Sites"]);
+
+/** Return the types, nuclei first: they are the smaller and lie on top; regions of the layout last. */
 export function typesOf(sets: readonly ObjectSet[]): string[] {
   const types = [...new Set(sets.map((set) => set.object_type.name))];
-  const rank = (type: string) => (/nucle/i.test(type) ? 0 : 1);
+  const rank = (type: string) => (REGIONS.has(type) ? 2 : /nucle/i.test(type) ? 0 : 1);
   return types.sort((a, b) => rank(a) - rank(b));
 }
 
@@ -101,7 +104,7 @@ function firstObjects(sets: readonly ObjectSet[], channel: string | undefined): 
     const colour: Colouring = feature ? { feature: feature.name } : null;
     return {
       type,
-      visible: position === 0,
+      visible: position === 0 && !REGIONS.has(type),
       colour,
       ...rangeOf(feature),
       map: DEFAULT_MAP,

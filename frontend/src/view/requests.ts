@@ -61,7 +61,7 @@ export interface ObjectSet {
   wells: { name: string; first: number; count: number }[];
   features: FeatureSummary[];
   tile_url: string;
-  outline_url: string;
+  outline_url: string | null;
   features_url: string;
 }
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers.messages import Json, Message
+from gpu_workers.messages import Message
 from gpu_workers.storage import paths
 from gpu_workers.storage.layout import PlateLayout
 from gpu_workers.storage.pyramid import Place, Pyramid, Round
@@ -121,9 +121,3 @@ def range_batches(plate: PlateLayout, channel: int, planes_per_site: int) -> Ite
         yield RangeBatch(
             plate=plate.id, channel=channel, sites=tuple(indices[first : first + step])
         )
-
-
-def as_batch(batch: Json) -> BuildBatch | RangeBatch:
-    """Read a job's batch."""
-    model = BuildBatch if batch.get("kind") == "build" else RangeBatch
-    return model.model_validate(batch)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import partial
-from typing import ClassVar
+from functools import cache, partial
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field, TypeAdapter
 
 from gpu_workers.imaging.mosaic import N_VALUES, finite_range
 from gpu_workers.messages import Json, Plan, Problem
@@ -16,7 +17,6 @@ from gpu_workers.steps.illuminati.painting import Painter
 from gpu_workers.steps.illuminati.planning import (
     BuildBatch,
     RangeBatch,
-    as_batch,
     build_batches,
     range_batches,
 )
@@ -28,6 +28,12 @@ from gpu_workers.steps.illuminati.recipe import (
     padding_of,
     value_map,
 )
+from gpu_workers.steps.illuminati.regions import (
+    RegionsBatch,
+    build_regions,
+    finish_regions,
+    region_batches,
+)
 from gpu_workers.steps.illuminati.summary import stored_window, summarise
 from gpu_workers.storage import mosaics, ome, paths
 from gpu_workers.storage.layout import PlateLayout
@@ -38,8 +44,16 @@ from gpu_workers.storage.pyramid import TILE, Pyramid, Round, plan_rounds
 BYTES_PER_RAW_BYTE = 0.85
 
 
+Batch = BuildBatch | RangeBatch | RegionsBatch
+
+
+@cache
+def _batches() -> TypeAdapter[Batch]:
+    return TypeAdapter(Annotated[Batch, Field(discriminator="kind")])
+
+
 class Illuminati(Step[IlluminatiArguments]):
-    """Build one zoomable image per plate.
+    """Build one zoomable image per plate, and the regions (plates, wells, sites) as objects.
 
     The first rounds find the range of channels of floats, if there are any; the next makes level 0
     and the levels whose shards a job can own entirely; the others the rest, up to one tile.
@@ -61,6 +75,9 @@ class Illuminati(Step[IlluminatiArguments]):
             rounds.append(tuple(b.model_dump(mode="json") for b in _range_batches(recipe)))
         by_level: dict[int, list[Json]] = {}
         for plate in recipe.layout.plates:
+            for number, regions in enumerate(region_batches(key, context, plate)):
+                own = [b.model_dump(mode="json") for b in regions]
+                by_level.setdefault(number, []).extend(own)
             for number, round_ in enumerate(_rounds(recipe, plate)):
                 pyramid = _pyramid(recipe, key, plate)
                 batches = build_batches(plate, pyramid, round_, recipe.places)
@@ -73,9 +90,12 @@ class Illuminati(Step[IlluminatiArguments]):
     def run(self, context: StepContext, arguments: IlluminatiArguments, batch: Json) -> StepOutput:
         """Do one batch; writes shards, and a file with what was counted."""
         recipe = Recipe.resolve(context, arguments)
-        work = as_batch(batch)
+        work = _batches().validate_python(batch)
         if isinstance(work, RangeBatch):
             return _find_range(recipe, context, work)
+        if isinstance(work, RegionsBatch):
+            plate = recipe.layout.plate(work.build.plate)
+            return StepOutput({"bytes": build_regions(context, plate, work)})
         return _build(recipe, context, work)
 
     def collect(self, context: StepContext, arguments: IlluminatiArguments) -> StepOutput:
@@ -106,7 +126,8 @@ class Illuminati(Step[IlluminatiArguments]):
         path = mosaics.manifest_path(context.key)
         paths.write_json(context.root / path, manifest.model_dump(mode="json"))
         size = sum(p.bytes for p in manifest.plates)
-        return StepOutput({"plates": len(manifest.plates), "bytes": size}, {"mosaic": path})
+        products = {"mosaic": path, "regions": finish_regions(context, recipe.layout)}
+        return StepOutput({"plates": len(manifest.plates), "bytes": size}, products)
 
 
 def _pyramid(recipe: Recipe, key: str, plate: PlateLayout) -> Pyramid:

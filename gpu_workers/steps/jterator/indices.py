@@ -16,24 +16,20 @@ from numpy.typing import NDArray
 from gpu_workers.messages import Json
 from gpu_workers.storage import paths
 from gpu_workers.storage.features import write_features, write_index
-from gpu_workers.storage.layout import PlateLayout, SiteLayout, WellLayout
+from gpu_workers.storage.layout import PlateLayout, SiteLayout
 from gpu_workers.storage.objects import (
     SiteObjects,
     indices_path,
     join,
     load_columns,
     load_part,
+    ordered_wells,
     part_path,
     plate_folder,
     save_arrays,
     take,
 )
 from gpu_workers.storage.outlines import write_outlines
-
-
-def ordered_wells(plate: PlateLayout) -> list[WellLayout]:
-    """Return a plate's wells in the order of indices."""
-    return sorted(plate.wells, key=lambda w: (w.row, w.column, w.name))
 
 
 def well_sites(plate: PlateLayout, well: str) -> list[SiteLayout]:

@@ -17,7 +17,6 @@ from gpu_workers.steps.jterator.arguments import JteratorArguments
 from gpu_workers.steps.jterator.indices import (
     SiteIndices,
     assign_indices,
-    ordered_wells,
     write_well,
 )
 from gpu_workers.steps.jterator.painting import IndexPainter, reader
@@ -26,7 +25,7 @@ from gpu_workers.steps.jterator.sites import analyse_site
 from gpu_workers.steps.jterator.summary import summarise
 from gpu_workers.storage import paths
 from gpu_workers.storage.layout import PlateLayout, SiteLayout
-from gpu_workers.storage.objects import manifest_path, site_labels
+from gpu_workers.storage.objects import manifest_path, ordered_wells, site_labels
 from gpu_workers.storage.pyramid import Round, plan_rounds
 
 WELLS_PER_JOB = 16

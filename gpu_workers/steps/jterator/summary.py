@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.modules.pipeline import FeatureName
-from gpu_workers.steps.jterator.indices import boxes_path, ordered_wells, well_ranges
+from gpu_workers.steps.jterator.indices import boxes_path, well_ranges
 from gpu_workers.steps.jterator.recipe import Recipe
 from gpu_workers.storage import paths
 from gpu_workers.storage.features import FeatureStore
@@ -19,6 +19,7 @@ from gpu_workers.storage.objects import (
     PlateObjects,
     TypeObjects,
     WellObjects,
+    ordered_wells,
     plate_folder,
     site_labels,
 )

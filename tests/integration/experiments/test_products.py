@@ -244,7 +244,9 @@ def test_a_mosaic_shows_the_names_that_people_gave(lab: Lab) -> None:
     assert (shown["name"], shown["color"]) == ("Hoechst", "#0000ff")
 
 
-def _objects(lab: Lab, key: str, types: tuple[str, ...], features: tuple[str, ...]) -> str:
+def _objects(
+    lab: Lab, key: str, types: tuple[str, ...], features: tuple[str, ...], **more: object
+) -> str:
     plate = {
         "id": str(lab.plate.id),
         "path": f"objects/{key}/x",
@@ -265,6 +267,7 @@ def _objects(lab: Lab, key: str, types: tuple[str, ...], features: tuple[str, ..
             "layout": "a" * 20,
             "pipeline": {},
             "types": [{"name": t, "features": described, "plates": [plate]} for t in types],
+            **more,
         },
     )
 
@@ -284,6 +287,20 @@ def test_objects_become_types_features_and_sets(lab: Lab) -> None:
     assert ObjectSet.objects.count() == 3
     status = lab.client.get(lab.address).json()["status"]
     assert status == {"plates": 1, "wells": 0, "sites": 0, "objects": 5}
+
+
+def test_regions_and_segmented_objects_are_current_side_by_side(lab: Lab) -> None:
+    apply(lab, "objects", _objects(lab, "1" * 20, ("Nuclei",), ("Area",)))
+    apply(lab, "regions", _objects(lab, "2" * 20, ("Wells", "Sites"), ("Row",), regions=True))
+    apply(lab, "objects", _objects(lab, "3" * 20, ("Nuclei",), ("Area",)))
+
+    current = lab.client.get(f"{lab.address}object-sets/?current=true").json()["results"]
+    status = lab.client.get(lab.address).json()["status"]
+
+    assert {(s["object_type"]["name"], s["key"][0]) for s in current} == {
+        ("Nuclei", "3"), ("Wells", "2"), ("Sites", "2"),
+    }  # fmt: skip
+    assert status["objects"] == 5, "regions are no findings"
 
 
 def test_a_manifest_that_is_missing_or_names_a_strange_plate_is_refused(lab: Lab) -> None:

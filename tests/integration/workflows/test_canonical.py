@@ -40,7 +40,8 @@ def test_a_real_plate_goes_through_all_six_steps(
 
     assert first["state"] == "succeeded", first
     current = set(Product.objects.filter(is_current=True).values_list("name", flat=True))
-    assert current == {"metadata", "layout", "plates", "illumination", "mosaic", "objects"}
+    made = {"metadata", "layout", "plates", "illumination", "mosaic", "regions", "objects"}
+    assert current == made
     assert Mosaic.objects.filter(is_current=True).count() == 1
     sets = ObjectSet.objects.filter(is_current=True).values_list("object_type__name", "n_objects")
     assert dict(sets)["Nuclei"] > 50
