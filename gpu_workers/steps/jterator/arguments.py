@@ -12,18 +12,25 @@ from gpu_workers.modules.templates import (
     NucleiAndCells,
     choose_cells_channel,
     choose_nuclei_channel,
+    imported_objects,
     nuclei_and_cells,
 )
 from gpu_workers.registry import Arguments
 
 
 class JteratorArguments(Arguments):
-    """Arguments of the step; those from `nuclei_channel` to `cytoplasm` set the built-in pipeline."""
+    """Arguments of the step; those from `nuclei_channel` to `cytoplasm` set nuclei and cells."""
 
     pipeline: dict[str, Any] | None = Field(
         None,
         title="Pipeline",
-        description="A pipeline as JSON; empty: the built-in one, nuclei and cells.",
+        description="A pipeline as JSON; empty: a built-in one.",
+    )
+    template: Literal["auto", "nuclei_and_cells", "imported_objects"] = Field(
+        "auto",
+        title="Built-in pipeline",
+        description="imported_objects: measure the objects whose labels came with the images (OME-Zarr);"
+        " auto: those if there are any, else nuclei and cells.",
     )
     nuclei_channel: str | None = Field(
         None,
@@ -97,16 +104,27 @@ def _cells(arguments: JteratorArguments, nuclei: str, channels: tuple[str, ...])
     return found
 
 
-def pipeline_of(arguments: JteratorArguments, channels: tuple[str, ...]) -> Pipeline:
+def pipeline_of(
+    arguments: JteratorArguments, channels: tuple[str, ...], imported: tuple[str, ...] = ()
+) -> Pipeline:
     """Return the pipeline to run.
+
+    Parameters
+    ----------
+    imported
+        Names of the label images that came with the images.
 
     Raises
     ------
     UserError
-        It is malformed or names a channel that isn't there.
+        It is malformed, names a channel that isn't there, or needs labels and none were imported.
     """
     if arguments.pipeline is not None:
         return parse_pipeline(arguments.pipeline)
+    if arguments.template == "imported_objects" and not imported:
+        raise UserError("no labels were imported with the images", code="unknown_labels")
+    if imported and arguments.template != "nuclei_and_cells":
+        return imported_objects(imported)
     if not channels:
         raise UserError("the experiment has no channel", code="missing_channel")
     named = arguments.nuclei_channel

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.errors import DataMissing, UserError
 from gpu_workers.imaging.illumination import IlluminationStatistics, Method, correct
 from gpu_workers.messages import Json
-from gpu_workers.modules.pipeline import Prepared, prepare
+from gpu_workers.modules.pipeline import ImportedObjects, Pipeline, Prepared, prepare
 from gpu_workers.registry import StepContext
 from gpu_workers.steps.jterator.arguments import JteratorArguments, pipeline_of
 from gpu_workers.storage import paths
 from gpu_workers.storage.illumination import load_illumination
+from gpu_workers.storage.labels import ImportedLabels
 from gpu_workers.storage.layout import Layout, PlateLayout, load_layout
 from gpu_workers.storage.objects import index_pyramid
 from gpu_workers.storage.plates import Plates
 from gpu_workers.storage.pyramid import Pyramid
+
+SPARSE: Final = 65_536
 
 
 def choose_projection(wanted: str, plates: Plates) -> str | None:
@@ -40,6 +46,27 @@ def choose_projection(wanted: str, plates: Plates) -> str | None:
     return wanted
 
 
+def _of_planes(wanted: str, plates: Plates, of_planes: set[str], pipeline: Pipeline) -> str | None:
+    """Return the projection to analyse with the labels that a pipeline uses.
+
+    Raises
+    ------
+    UserError
+        A projection is asked for, and the labels differ from plane to plane (`labels_of_planes`).
+    """
+    projection = choose_projection(wanted, plates)
+    stacked = sorted(of_planes.intersection(pipeline.labels.values()))
+    if projection is None or not stacked:
+        return projection
+    if wanted == "auto":
+        return None
+    raise UserError(
+        f"the labels {', '.join(stacked)} are of each z plane, not of a projection: analyse the planes"
+        " (projection: none)",
+        code="labels_of_planes",
+    )
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Pipeline, layout and pixels; the same in every job of a run."""
@@ -50,6 +77,7 @@ class Recipe:
     plates: Plates
     projection: str | None
     prepared: Prepared
+    labels: ImportedLabels
     _statistics: dict[int, tuple[IlluminationStatistics, Method]] = field(default_factory=dict)
 
     @classmethod
@@ -66,9 +94,12 @@ class Recipe:
         layout = load_layout(context.root, context.inputs["layout"])
         plates = Plates.open(context.root, context.inputs["plates"], layout)
         names = tuple(c.name for c in layout.channels)
-        prepared = prepare(pipeline_of(arguments, names), names)
-        projection = choose_projection(arguments.projection, plates)
-        recipe = cls(context, arguments, layout, plates, projection, prepared)
+        labels = ImportedLabels(plates)
+        imported = labels.features
+        pipeline = pipeline_of(arguments, names, tuple(imported))
+        prepared = prepare(pipeline, names, imported)
+        projection = _of_planes(arguments.projection, plates, set(labels.stacked), pipeline)
+        recipe = cls(context, arguments, layout, plates, projection, prepared, labels)
         if arguments.correct:
             recipe.check_correction()
         return recipe
@@ -114,6 +145,17 @@ class Recipe:
             images[channel.name] = image
         return images
 
+    def read_labels(self, plate: str, site: int, t: int, z: int) -> dict[str, ImportedObjects]:
+        """Return the imported labels of a plane that the pipeline uses; those that are there."""
+        found = {}
+        for name in set(self.prepared.pipeline.labels.values()):
+            image = self.labels.read(plate, site, t, z, name)
+            if image is not None:
+                known, values = self.labels.table(plate, site, t, name)
+                features = self.prepared.imported[name]
+                found[name] = imported_objects(image, known, values, features)
+        return found
+
     def pyramid(self, key: str, object_type: str, plate: PlateLayout) -> Pyramid:
         """Return the index mosaic of a type on a plate."""
         n = self.layout.n_tpoints
@@ -126,3 +168,43 @@ class Recipe:
             found = load_illumination(self.context.root, path, channel, force=force)
             self._statistics[channel] = found
         return self._statistics[channel]
+
+
+def imported_objects(
+    labels: NDArray[np.uint32],
+    known: NDArray[np.uint32],
+    values: Mapping[str, NDArray[np.float64]],
+    features: tuple[str, ...],
+) -> ImportedObjects:
+    """Return a plane's imported objects in the form that pipelines take.
+
+    Tables by label are as long as the largest label: where that is far above the number of objects,
+    objects are numbered anew, in the order of their labels.
+
+    Parameters
+    ----------
+    labels : ndarray of uint32, shape (y, x)
+        The plane.
+    known : ndarray of uint32, shape (n,)
+        Labels that tables know.
+    values
+        Feature -> value of each of `known`.
+    features
+        All features that objects of this kind may have.
+    """
+    present = np.unique(labels)
+    present = present[present > 0]
+    largest = int(present[-1]) if present.size else 0
+    if largest > 2 * present.size + SPARSE:
+        numbered = np.searchsorted(present, labels) + 1
+        image = np.where(labels > 0, numbered, 0).astype(np.int32)
+        numbers, largest = np.arange(1, present.size + 1), present.size
+    else:
+        image, numbers = labels.astype(np.int32), present.astype(np.int64)
+    _, here, there = np.intersect1d(present, known, return_indices=True)
+    columns = {}
+    for feature in features:
+        columns[feature] = np.full(largest, np.nan)
+        if feature in values:
+            columns[feature][numbers[here] - 1] = values[feature][there]
+    return ImportedObjects(image, columns)

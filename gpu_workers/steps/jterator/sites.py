@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -116,6 +117,17 @@ def _missing(recipe: Recipe, plate: PlateLayout, plane: Plane, channels: list[st
     )
 
 
+def _without_labels(
+    recipe: Recipe, plate: PlateLayout, plane: Plane, imported: Collection[str]
+) -> list[Problem]:
+    lacking = sorted(set(recipe.prepared.pipeline.labels.values()) - set(imported))
+    if not lacking:
+        return []
+    where = f"plate {plate.name}, well {plane.site.well}, site {plane.site.name}"
+    message = f"{where}, t {plane.t}: no labels {', '.join(lacking)} were imported"
+    return [Problem(code="missing_labels", message=message)]
+
+
 def _analyse_plane(
     recipe: Recipe, key: str, plate: PlateLayout, plane: Plane
 ) -> tuple[dict[str, SiteObjects], list[Problem]]:
@@ -123,7 +135,9 @@ def _analyse_plane(
     images = recipe.read(plate.id, site.index, plane.t, plane.z)
     absent = [name for name, image in images.items() if image is None]
     problems = [_missing(recipe, plate, plane, absent)] if absent else []
-    found = recipe.prepared.run(images, (site.height, site.width))
+    imported = recipe.read_labels(plate.id, site.index, plane.t, plane.z)
+    problems += _without_labels(recipe, plate, plane, imported)
+    found = recipe.prepared.run(images, (site.height, site.width), imported)
     owners = _Owners()
     tables = {}
     for output in recipe.prepared.pipeline.objects:
