@@ -181,13 +181,16 @@ def test_a_folder_outside_the_experiment(tmp_path: Path) -> None:
 
 
 def test_files_nobody_understands(tmp_path: Path) -> None:
-    folder = write_images(tmp_path / "images", ["holiday.tif", "cat.tif"])
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("holiday.doc", "cat.mov"):
+        (folder / name).write_bytes(b"miaow")
 
     with pytest.raises(StepFailed) as caught:
         convert(tmp_path, experiment(folder))
 
     assert caught.value.code == "no_reader"
-    assert set(caught.value.files) == {"holiday.tif", "cat.tif"}
+    assert set(caught.value.files) == {"holiday.doc", "cat.mov"}
 
 
 def _tiff_claiming(height: int, width: int) -> bytes:
@@ -225,7 +228,7 @@ def test_a_png_that_claims_70_gigabytes(tmp_path: Path) -> None:
 
     result = convert(tmp_path, experiment(folder))
 
-    assert result.files("too_large") == {"p_A02.png"}
+    assert result.files("truncated_file") == {"p_A02.png"}
     assert result.plates.manifest.planes == 1
 
 
@@ -463,11 +466,11 @@ def test_a_plane_of_another_type_says_which(folder: Path) -> None:
 
 
 def test_a_pattern_that_would_take_for_ever_ends(tmp_path: Path) -> None:
-    name = "p_A01_a_name_that_goes_on_and_on_and_on.tif"
+    name = f"p_A01_{'a_name_that_goes_on_' * 9}.tif"
     folder = write_images(tmp_path / "images", [name])
 
     with pytest.raises(StepFailed) as caught:
-        convert(tmp_path, experiment(folder, pattern=r"(?P<well>([A-Za-z0-9_]+)+)!"))
+        convert(tmp_path, experiment(folder, pattern=r"(?P<well>(a|aa|\w)+)$"))
 
     assert caught.value.code == "bad_pattern"
     assert caught.value.files == (name,)

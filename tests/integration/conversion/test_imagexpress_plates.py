@@ -10,7 +10,6 @@ import pytest
 import tifffile
 
 from gpu_workers import formats
-from gpu_workers.storage import ome
 from gpu_workers.storage.plates import Plates
 from tests.data_sets import data_set
 from tests.integration.conversion.source import Converted, convert, experiment
@@ -95,9 +94,9 @@ def test_other_libraries_read_it(converted: Converted, plate_3433: Path) -> None
     import zarr
 
     plates = converted.plates
-    well = ome.well_path(converted.layout.plates[0].wells[1])
+    raw = converted.layout.plates[0].sites[3].raw
     array = zarr.open_array(
-        converted.root / plates.manifest.plates[0].path / well / "3a0" / "0", mode="r"
+        converted.root / plates.manifest.plates[0].path / f"{raw}a0" / "0", mode="r"
     )
 
     assert array.shape == (1, 2, 3, 256, 256)
