@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
+from xml.etree.ElementTree import Element
 
 import numpy as np
 import numpy.typing as npt
@@ -121,7 +122,7 @@ class CziFile:
                 continue
             seen.add(plane.t)
             used += 1
-            tags = parse(self._segments.tags(self._blocks[plane.page]))
+            tags = self._tags(plane.page)
             if tags is None:
                 continue
             taken = _seconds(tags.findtext("./Tags/AcquisitionTime"))
@@ -135,6 +136,13 @@ class CziFile:
         planes = tuple(replace(p, time_s=times.get(p.t)) for p in image.planes)
         y, x = stage or (None, None)
         return replace(image, planes=planes, stage_y_um=y, stage_x_um=x), used
+
+    def _tags(self, page: int) -> Element | None:
+        """Return the tags of a subblock; None where it has none, or is damaged (reading it says so)."""
+        try:
+            return parse(self._segments.tags(self._blocks[page]))
+        except FileError:
+            return None
 
 
 def _tiles(blocks: list[SubBlock]) -> list[int]:
