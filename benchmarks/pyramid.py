@@ -1,9 +1,9 @@
-"""Mosaic with all its levels against ngff-zarr on the same array; prints JSON.
+"""Mosaic with all its levels against ngff-zarr and ome-zarr-py on the same array; prints JSON.
 
 CPU time of one process, MB of level 0 a second and core. ``writer``: the finished level 0 from memory
-to all levels on disk, which is what ngff-zarr does. ``step``: the whole of illuminati, which also
-reads and decodes the sites, decides each pixel's owner and counts all values. ngff-zarr writes with
-its own settings, sharded (in compiled code) and not; what is not installed is left out.
+to all levels on disk, which is what the peers do. ``step``: the whole of illuminati, which also
+reads and decodes the sites, decides each pixel's owner and counts all values. The peers
+write with their own settings, sharded and not, ome-zarr-py also with our codec; what is not installed is left out.
 Run: ``python -m benchmarks.pyramid [wells]``.
 """
 
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,38 @@ def _ngff(image: np.ndarray, target: Path, *, sharded: bool) -> None:
     ngff_zarr.to_ngff_zarr(str(target), levels, version="0.5", **more)
 
 
+def _ome_zarr(image: np.ndarray, target: Path, *, ours: bool, sharded: bool) -> None:
+    import dask
+    from ome_zarr.writer import write_image
+    from zarr.codecs import BloscCodec
+
+    dask.config.set(scheduler="synchronous")
+    options: dict[str, Any] = {"chunks": (1, 512, 512)}
+    if sharded:
+        options["shards"] = (1, 2048, 2048)
+    if ours:
+        options["compressors"] = [BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")]
+    write_image(image, str(target), axes="cyx", scale_factors=[2, 4, 8], storage_options=options)
+
+
+def _peers(image: np.ndarray, root: Path) -> dict[str, Callable[[], None]]:
+    """Return the peers that are installed, by the name their figure gets."""
+    peers: dict[str, Callable[[], None]] = {}
+    if find_spec("ngff_zarr") is not None:
+        peers["ngff_zarr"] = lambda: _ngff(image, root / "n.zarr", sharded=False)
+        peers["ngff_zarr_sharded"] = lambda: _ngff(image, root / "ns.zarr", sharded=True)
+    if find_spec("ome_zarr") is not None:
+        for name, (ours, sharded) in {
+            "ome_zarr_py": (False, False),
+            "ome_zarr_py_sharded": (False, True),
+            "ome_zarr_py_our_codec": (True, False),
+        }.items():
+            peers[name] = partial(
+                _ome_zarr, image, root / f"{name}.zarr", ours=ours, sharded=sharded
+            )
+    return peers
+
+
 def main(wells: int = 6) -> dict[str, Any]:
     """Return MB/s per core of ours and of the peers, and the ratios."""
     import zarr
@@ -127,13 +160,10 @@ def main(wells: int = 6) -> dict[str, Any]:
         seconds, _ = _cpu(lambda: _writer(image, root / "writer.zarr"))
         found["tissuemaps_writer"] = round(megabytes / seconds, 1)
         found["level_0_mb"], found["raw_mb"] = round(megabytes), round(raw_bytes / 1e6)
-        if find_spec("ngff_zarr") is not None:
-            for sharded in (False, True):
-                target = root / f"ngff-{sharded}.zarr"
-                seconds, _ = _cpu(lambda t=target, s=sharded: _ngff(image, t, sharded=s))  # type: ignore[misc]
-                kind = f"ngff_zarr{'_sharded' if sharded else ''}"
-                found[kind] = round(megabytes / seconds, 1)
-                found[f"ratio_to_{kind}"] = round(found["tissuemaps_writer"] / found[kind], 1)
+        for peer, write in _peers(image, root).items():
+            seconds, _ = _cpu(write)
+            found[peer] = round(megabytes / seconds, 1)
+            found[f"ratio_to_{peer}"] = round(found["tissuemaps_writer"] / found[peer], 1)
     found["machine"] = f"{os.cpu_count()} x {platform.processor() or platform.machine()}"
     return found
 
