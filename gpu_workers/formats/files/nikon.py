@@ -87,6 +87,7 @@ class Nd2File:
             self._samples = attributes.componentCount // self._n_c
             self._shape = (attributes.heightPx, attributes.widthPx or 0)
             self._dtype = str(self._nd2.dtype)
+            self._experiment = self._nd2.experiment
         except BaseException:
             self._handle.close()
             raise
@@ -158,7 +159,7 @@ class Nd2File:
     def _loops(self) -> list[_Loop]:
         """Return the loops of the experiment, the outermost first."""
         found = []
-        for loop in self._nd2.experiment:
+        for loop in self._experiment:
             kind = _KINDS.get(loop.type)
             if kind is None or not 1 <= loop.count <= MAX_PAGES:
                 raise damaged(
@@ -217,6 +218,8 @@ class Nd2File:
 
 def _frames(loops: list[_Loop]) -> list[tuple[int, int, int]]:
     """Return time point, position and z plane of each frame, in the order of their numbers."""
+    if not loops:
+        return [(0, 0, 0)]
     counts = [lo.count for lo in loops]
     at = {k: np.zeros(int(np.prod(counts)), np.int64) for k in "tpz"}
     for lo, index in zip(loops, np.indices(counts).reshape(len(counts), -1), strict=True):
