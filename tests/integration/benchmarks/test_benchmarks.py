@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from benchmarks import conversion, pyramid, segmentation
 
 
@@ -34,3 +36,15 @@ def test_chunks_are_measured() -> None:
     done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120)
 
     assert json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("vendor", ["imagexpress", "cellvoyager"])
+def test_indexing_is_measured(vendor: str) -> None:
+    # In a process of its own: it counts openings by an audit hook, which can't be taken away.
+    argv = [sys.executable, "-W", "ignore", "-m", "benchmarks.indexing", "80", vendor]
+
+    done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120)
+
+    found = json.loads(done.stdout)
+    assert (found["reader"], found["planes"]) == (vendor, 80)
+    assert found["opens_per_file"] <= 2
