@@ -331,12 +331,13 @@ def _search(
     middle = round(centre[0] / factor), round(centre[1] / factor)
     around = -(-reach // factor) + 1
     surface, n = correlation_surface(*small, middle, (around, around))
+    # The smaller an overlap, the higher a correlation chance alone gives.
+    chance = np.minimum(_NOISE_PEAK * np.sqrt(_CORRELATED / np.maximum(n, 1)), 0.9)
+    surface = (surface - chance) / (1 - chance)
     surface[n < LEAST_OVERLAP * n.max()] = -1
     i, j, inside = _peak(surface)
-    found, pixels = float(surface.max()), int(n[round(i), round(j)])
     y, x = (i - around + middle[0]) * factor, (j - around + middle[1]) * factor
-    chance = min(_NOISE_PEAK * math.sqrt(_CORRELATED / max(pixels, 1)), 0.9)
-    confidence = max(0.0, (found - chance) / (1 - chance)) if inside else 0.0
+    confidence = max(0.0, float(surface.max())) if inside else 0.0
     return y, x, confidence, factor
 
 
