@@ -68,6 +68,7 @@ class TiffFile:
         found: list[ImageContent] = []
         for image in self._whole_images():
             page = self._page_of(image)
+            self._require_alike(image, page)
             found += cut(image, page, self.page_regions(page))
         return tuple(found)
 
@@ -192,6 +193,21 @@ class TiffFile:
             return ()
         numbers = range(1, len(members) + 1)
         return tuple(ChannelFacts(key=str(n), name=f"Channel{n}") for n in numbers)
+
+    def _require_alike(self, image: ImageContent, facts: PageFacts) -> None:
+        """Raise FileError where a page of an image isn't what its first one is."""
+        if self._n_virtual > 1 or len(self.pages) == 1:
+            return
+        like = facts.height, facts.width, facts.dtype, facts.samples, facts.is_rgb
+        for plane in image.each_plane():
+            if plane.file is not None or plane.page >= len(self.pages):
+                continue
+            page = self.pages.facts(plane.page)
+            if (page.height, page.width, page.dtype, page.samples, page.is_rgb) != like:
+                raise damaged(
+                    self._file, f"page {plane.page + 1} has {page.height} x {page.width} px of "
+                    f"{page.dtype}, others of its image {facts.height} x {facts.width} of {facts.dtype}",
+                )  # fmt: skip
 
     def _page_of(self, image: ImageContent) -> PageFacts:
         """Return what the pages of an image are."""

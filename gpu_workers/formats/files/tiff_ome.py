@@ -41,11 +41,11 @@ class Members:
         self._there: dict[str, bool] = {}
         named = dict.fromkeys(b.file for i in ome.images for b in i.blocks if b.file)
         first = next((n for n in named if self._own == n or self._exists(n)), self._own)
-        uuids = {b.uuid for i in ome.images for b in i.blocks if b.uuid}
         self.is_companion = not path.name.lower().endswith(
             (".tif", ".tiff", ".tf2", ".tf8", ".btf")
         )
-        self._alone = len(uuids) <= 1 and len(named) <= 1 and not self.is_companion
+        whose = {(b.file, b.uuid) for i in ome.images for b in i.blocks}
+        self._alone = len(whose) == 1 and not self.is_companion
         self._speaks = self.is_companion or first == self._own
 
     def locate(self, block: OmeBlock) -> tuple[bool, str | None]:
@@ -192,7 +192,7 @@ def _described(
     said = {(p.t, p.c, p.z): p for p in image.planes}
     here = _stage(image)
     rich = [_with_facts(p, said.get((p.t, p.c, p.z)), here, sizes) for p in planes]
-    return {**arranged(rich), "n_t": sizes["T"], "n_c": sizes["C"], "n_z": sizes["Z"]}
+    return arranged(rich, (sizes["T"], sizes["C"], sizes["Z"]))
 
 
 def _with_facts(

@@ -8,10 +8,13 @@ pages is known by a few bytes of each.
 from __future__ import annotations
 
 import logging
+import os
 import struct
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
+
+import numpy as np
 
 from gpu_workers.errors import FileError
 from gpu_workers.formats.contents import MAX_PAGES
@@ -124,12 +127,14 @@ class Pages:
         import tifffile
 
         self.stream, self.file = stream, file
+        self.size = os.fstat(stream.fileno()).st_size
         stream.seek(0)
         self._layout, first = _format(stream.read(16), file)
         self.offsets = self._walk(first)
         stream.seek(0)
-        self.tiff = tifffile.TiffFile(stream, name=file, is_lsm=False, is_scanimage=False)
-        self.size = int(self.tiff.filehandle.size)
+        # Nonsense in a tag is divided without a warning, and found when the tag is used.
+        with np.errstate(all="ignore"):
+            self.tiff = tifffile.TiffFile(stream, name=file, is_lsm=False, is_scanimage=False)
         self.first = self.tiff.pages.first
         self._parsed: OrderedDict[int, Any] = OrderedDict({0: self.first})
         self._facts: dict[tuple[Any, ...], PageFacts] = {}
@@ -153,7 +158,8 @@ class Pages:
         found = self._parsed.pop(index, None)
         if found is None:
             self.tiff.filehandle.seek(self.offsets[index])
-            found = tifffile.TiffPage(self.tiff, index=index)
+            with np.errstate(all="ignore"):
+                found = tifffile.TiffPage(self.tiff, index=index)
         self._parsed[index] = found
         while len(self._parsed) > _KEPT_PAGES:
             self._parsed.popitem(last=False)
@@ -183,7 +189,7 @@ class Pages:
                 why = "runs in a circle" if offset in seen else f"has more than {MAX_PAGES} entries"
                 raise damaged(self.file, f"its list of pages {why}")
             seen[offset] = None
-            seek(min(offset, 2**62))
+            seek(min(offset, self.size))
             head = read(n_size)
             n_tags = struct.unpack(layout.n_tags, head)[0] if len(head) == n_size else 0
             if not 0 < n_tags <= MAX_TAGS:
@@ -213,7 +219,7 @@ class Pages:
         if n_bytes <= self._layout.value_size:
             return value[:n_bytes]
         place = struct.unpack(self._layout.value, value)[0]
-        self.stream.seek(min(place, 2**62))
+        self.stream.seek(min(place, self.size))
         return self.stream.read(n_bytes)
 
     def _alike(self, index: int) -> tuple[Any, ...]:

@@ -60,9 +60,17 @@ def per(rational: Any) -> float | None:
     return value if value > 0 and math.isfinite(value) else None
 
 
-def arranged(planes: Sequence[PlaneContent]) -> dict[str, Any]:
-    """Return fields of an `ImageContent`: strides where the planes follow a rule, else all of them."""
-    n_t, n_c, n_z = (1 + max(p[i] for p in map(_place, planes)) for i in range(3))
+def arranged(
+    planes: Sequence[PlaneContent], sizes: tuple[int, int, int] | None = None
+) -> dict[str, Any]:
+    """Return fields of an `ImageContent`: strides where the planes follow a rule, else all of them.
+
+    Parameters
+    ----------
+    sizes
+        How many t, c and z there should be, where some of them may lack; by default as many as there are.
+    """
+    n_t, n_c, n_z = sizes or (1 + max(p[i] for p in map(_place, planes)) for i in range(3))
     pages = {_place(p): p.page for p in planes}
     found: dict[str, Any] = {"n_t": n_t, "n_c": n_c, "n_z": n_z}
     first = pages.get((0, 0, 0))
