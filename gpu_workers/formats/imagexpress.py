@@ -1,7 +1,7 @@
 """Molecular Devices ImageXpress: folders ``TimePoint_N/ZStep_N`` as MetaXpress exports or stores them.
 
 The .HTD file says which wells, sites, channels, time points and z planes there should be. Stage
-positions, calibration and wavelengths stand in the TIFF files (`gpu_workers.formats.pixels`).
+positions, calibration and wavelengths stand in the TIFF files (`gpu_workers.formats.files`).
 ``ZStep_0``, and files beside ``ZStep_N`` folders, are MetaXpress' own projections.
 """
 
@@ -15,7 +15,9 @@ from typing import ClassVar
 
 from gpu_workers.errors import FileError
 from gpu_workers.formats.listing import FileEntry, Listing, aggregate, shown
+from gpu_workers.formats.metadata_text import read_text
 from gpu_workers.formats.survey import (
+    PLATE_FORMATS,
     ChannelFacts,
     SourcePlane,
     Survey,
@@ -29,7 +31,7 @@ _GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 # The well is in capitals: else site s10 would be taken for well S10.
 _FILE = re.compile(
     rf"(?P<plate>.*)_(?P<well>(?-i:[A-Z]{{1,2}}[0-9]{{2}}))(?:_s(?P<site>\d{{1,4}}?))?(?:_w(?P<wave>\d{{1,2}}?))?"
-    rf"(?P<thumb>_thumb)?(?:{_GUID})?\.tiff?",
+    rf"(?:_t(?P<time>\d{{1,5}}?))?(?P<thumb>_thumb)?(?:{_GUID})?\.tiff?",
     re.IGNORECASE,
 )
 _TIME = re.compile(r"TimePoint_(\d{1,6})", re.IGNORECASE)
@@ -76,7 +78,7 @@ def _flags(table: dict[str, list[str]], key: str, n: int) -> list[bool]:
     return (values + [False] * n)[:n]
 
 
-def parse_htd(data: bytes, file: str) -> _Htd:
+def parse_htd(text: str, file: str) -> _Htd:
     """Return the content of an .HTD file.
 
     Raises
@@ -84,7 +86,6 @@ def parse_htd(data: bytes, file: str) -> _Htd:
     FileError
         It isn't one, or a number in it is absurd.
     """
-    text = data.decode("utf-8", errors="replace")
     try:
         rows = [r for r in csv.reader(text.splitlines(), skipinitialspace=True, strict=False) if r]
     except csv.Error as error:
@@ -146,7 +147,7 @@ def _parse(entry: FileEntry) -> SourcePlane | None:
         site=str(int(match["site"] or 1)),
         channel=f"w{int(match['wave'] or 1)}",
         z=-1 if step is None else step,
-        t=_number(_TIME, entry.folder) or 1,
+        t=_number(_TIME, entry.folder) or int(match["time"] or 1),
         role="projection" if step == 0 else "plane",
     )
 
@@ -171,16 +172,22 @@ class ImageXpressReader:
     name: ClassVar = "imagexpress"
     title: ClassVar = "Molecular Devices ImageXpress"
     help: ClassVar = "MetaXpress plates: an .HTD file with TimePoint_N and ZStep_N folders."
-    VERSION: ClassVar = 1
+    VERSION: ClassVar = 2
 
     def score(self, listing: Listing) -> float:
-        """Return 0.95 for an .HTD file, 0.6 for most names in MetaXpress' style."""
+        """Return 0.95 for an .HTD file, 0.6 for most names in MetaXpress' style in folders of its own.
+
+        Without such folders it is 0.5 where the names number sites or wavelengths.
+        """
         if listing.with_suffix(".htd"):
             return 0.95
         images = listing.images()
-        matching = sum(_FILE.fullmatch(f.name) is not None for f in images)
-        folders = any(_TIME.search(f.folder) or _STEP.search(f.folder) for f in images)
-        return 0.6 if folders and matching > 0.5 * len(images) else 0.0
+        found = [m for f in images if (m := _FILE.fullmatch(f.name))]
+        if len(found) <= 0.5 * len(images):
+            return 0.0
+        if any(_TIME.search(f.folder) or _STEP.search(f.folder) for f in images):
+            return 0.6
+        return 0.5 if sum(bool(m["site"] or m["wave"]) for m in found) > 0.5 * len(images) else 0.0
 
     def survey(self, listing: Listing, pattern: str | None = None) -> Survey:  # noqa: ARG002
         """Return the planes of the plate; those the .HTD file promises but which lack are absent.
@@ -191,7 +198,7 @@ class ImageXpressReader:
             The .HTD file can't be parsed, or the folder holds several plates.
         """
         entry = self._description(listing)
-        htd = parse_htd(listing.read_metadata(entry), shown(entry.path)) if entry else None
+        htd = parse_htd(read_text(listing, entry), shown(entry.path)) if entry else None
         parsed = [(f, _parse(f)) for f in listing.images()]
         planes = _resolved([p for _, p in parsed if p])
         unknown = [
@@ -209,7 +216,9 @@ class ImageXpressReader:
             )  # fmt: skip
             absent, more = _absent(planes, htd, entry.path)
             problems += more
-        return Survey(_facts(htd, planes), planes, absent, problems)
+        used = {p.file for p in planes}
+        files = [f for f, _ in parsed if f.path in used]
+        return Survey(_facts(htd, planes), planes, absent, problems, files)
 
     @staticmethod
     def _description(listing: Listing) -> FileEntry | None:
@@ -252,6 +261,9 @@ def _facts(htd: _Htd | None, planes: list[SourcePlane]) -> VendorFacts:
         plate_name=htd.stem,
         n_rows=htd.n_rows,
         n_columns=htd.n_columns,
+        plate_format=htd.n_rows * htd.n_columns
+        if htd.n_rows * htd.n_columns in PLATE_FORMATS
+        else None,
         grid=htd.grid,
         channels=tuple(
             ChannelFacts(key=f"w{n + 1}", name=name) for n, name in enumerate(htd.waves)

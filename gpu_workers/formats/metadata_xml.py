@@ -31,9 +31,10 @@ class _Refused(ValueError):
 class _Builder:
     """Collects the elements of some names, without name spaces; forgets everything else."""
 
-    def __init__(self, names: Collection[str]):
+    def __init__(self, names: Collection[str], heads: Collection[str]):
         self.done: list[Element] = []
         self._names = names
+        self._heads = heads
         self._open: list[Element] = []
         self._depth = 0
         self._size = 0
@@ -57,7 +58,7 @@ class _Builder:
         if self._depth > MAX_DEPTH:
             raise _Refused(f"its elements are nested more than {MAX_DEPTH} deep")
         local = name.rpartition(":")[2] if ":" in name else name
-        if not self._open and local not in self._names:
+        if not self._open and local not in self._names and local not in self._heads:
             return
         own = {k.rpartition(":")[2]: v for k, v in attributes.items()} if attributes else attributes
         if self._open:
@@ -65,6 +66,8 @@ class _Builder:
             if self._size > MAX_ELEMENTS:
                 raise _Refused(f"one <{shown(self._open[0].tag)}> has absurdly many parts")
             self._open.append(SubElement(self._open[-1], local, own))
+        elif local not in self._names:
+            self.done.append(Element(local, own))
         else:
             self._size = self._length = 0
             self._open.append(Element(local, own))
@@ -89,11 +92,14 @@ class _Builder:
             self.done.append(element)
 
 
-def elements(listing: Listing, entry: FileEntry, names: Collection[str]) -> Iterator[Element]:
+def elements(
+    listing: Listing, entry: FileEntry, names: Collection[str], heads: Collection[str] = ()
+) -> Iterator[Element]:
     """Yield the elements of some names in the order of the file, each with all that is in it.
 
     Names and attributes come without name spaces, text without white space around it; within one
-    that was asked for, elements of the same names are parts of it.
+    that was asked for, elements of the same names are parts of it. Of those called like one of
+    `heads` only the attributes are given, before what is in them.
 
     Raises
     ------
@@ -108,11 +114,10 @@ def elements(listing: Listing, entry: FileEntry, names: Collection[str]) -> Iter
             code="file_too_large", files=(name,),
         )  # fmt: skip
     with open_below(listing.folder, entry.path) as stream:
-        yield from _parsed(stream, name, names)
+        yield from _parsed(stream, name, _Builder(names, heads))
 
 
-def _parsed(stream: BinaryIO, name: str, names: Collection[str]) -> Iterator[Element]:
-    builder = _Builder(names)
+def _parsed(stream: BinaryIO, name: str, builder: _Builder) -> Iterator[Element]:
     chunk = b"start"
     while chunk:
         chunk = stream.read(_CHUNK)
