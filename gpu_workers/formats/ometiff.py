@@ -28,7 +28,7 @@ _SCORE_SURE, _SCORE_LIKELY = 0.9, 0.38
 class _Document:
     """What matters of a file's OME-XML before it is read: names of other files, whether wells are there."""
 
-    members: frozenset[str]
+    members: tuple[str, ...]
     companion: str | None
     has_wells: bool
     n_images: int
@@ -64,20 +64,22 @@ class OmeTiffReader:
         FileError
             A companion file can't be read.
         """
-        masters, claimed, missing = _companion_sets(listing)
+        masters, claimed, missing, has_wells = _companion_sets(listing)
         images = [f for f in listing.images() if f.path not in claimed]
-        has_wells = False
-        for entry, document in _documents(listing, images, claimed):
+        for entry, document in _documents(listing, images, claimed, has_companion=bool(masters)):
             has_wells |= document.has_wells
             if document.companion:
                 missing += _absent(listing, entry, {document.companion})
-            members = {_beside(entry.path, name) for name in document.members}
             missing += _absent(listing, entry, set(document.members))
-            claimed |= members - {entry.path}
+            there = [
+                m for m in (_beside(entry.path, n) for n in document.members) if listing.get(m)
+            ]
+            # The first one that is there speaks for all (`tiff_ome.Members`).
+            claimed |= {*there[1:]}
         masters += [f for f in images if f.path not in claimed]
         planes = files_as_sites(masters)
-        if has_wells or any(_is_companion(f) for f in masters):
-            planes = [p._replace(site="") for p in planes] if has_wells else planes
+        if has_wells:
+            planes = [p._replace(site="") for p in planes]
         problems = aggregate(
             "file_missing", "{n} {file is|files are} named by OME-XML but {isn't|aren't} there",
             sorted(set(missing)),
@@ -102,10 +104,11 @@ def _absent(listing: Listing, entry: FileEntry, names: set[str]) -> list[str]:
     return [p for p in paths if p != entry.path and listing.get(p) is None]
 
 
-def _companion_sets(listing: Listing) -> tuple[list[FileEntry], set[str], list[str]]:
-    """Return the companion files, the image files they describe, and those of them that are missing."""
+def _companion_sets(listing: Listing) -> tuple[list[FileEntry], set[str], list[str], bool]:
+    """Return the companion files, the image files they describe, those missing, whether wells are told of."""
     claimed: set[str] = set()
     missing: list[str] = []
+    has_wells = False
     found = _companions(listing)
     for entry in found:
         text = listing.read_metadata(entry).decode("utf-8-sig", "replace")
@@ -113,18 +116,19 @@ def _companion_sets(listing: Listing) -> tuple[list[FileEntry], set[str], list[s
         names = {b.file for i in ome.images for b in i.blocks if b.file}
         claimed |= {_beside(entry.path, n) for n in names}
         missing += _absent(listing, entry, names)
-    return found, claimed, missing
+        has_wells |= bool(ome.fields)
+    return found, claimed, missing, has_wells
 
 
 def _documents(
-    listing: Listing, images: list[FileEntry], claimed: set[str]
+    listing: Listing, images: list[FileEntry], claimed: set[str], *, has_companion: bool
 ) -> Iterator[tuple[FileEntry, _Document]]:
     """Yield the OME-XML of the files that no other file has told of.
 
     Where a sample shows that files stand alone, no more of them are opened: each will be asked for
     its contents anyway.
     """
-    named = [f for f in images if _NAME.search(f.name)] or images[:1]
+    named = [f for f in images if _NAME.search(f.name)] or ([] if has_companion else images[:1])
     first = sample(named)
     in_sets = False
     for entry in [*first, *(f for f in named if f not in first)]:
@@ -152,6 +156,6 @@ def _document(listing: Listing, file: str) -> _Document | None:
         return None
     companion = _METADATA_FILE.search(text)
     return _Document(
-        frozenset(_FILE_NAME.findall(text)), companion[1] if companion else None,
+        tuple(dict.fromkeys(_FILE_NAME.findall(text))), companion[1] if companion else None,
         "<WellSample" in text or ":WellSample" in text, text.count("<Image "),
     )  # fmt: skip
