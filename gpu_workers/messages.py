@@ -176,9 +176,15 @@ class FlatField(Message):
     Attributes
     ----------
     kind
-        "polynomial": `coefficients[i]` holds the terms of total degree i, x before y, in
-        ((y - origin_y) * scale_y, (x - origin_x) * scale_x), px; "files": images, below the acquisition's
-        folder.
+        "polynomial" of the places below, or "files": images below the acquisition's folder.
+    coefficients
+        Row i holds the factors of x^i, x^(i-1) y, … y^i, where x = (column - origin[1]) * scale[1] and
+        y = (row - origin[0]) * scale[0]; column and row are px from the centre of the upper left pixel.
+        Their sum is the relative brightness: what is corrected is divided by it.
+    origin, scale
+        (y, x), px and 1/px.
+    flat_file
+        Image of even light, to divide by after taking `dark_file` off both.
     dark_file
         Image of the camera without light, subtracted before.
     """
