@@ -1,42 +1,66 @@
-"""Uneven illumination: its estimate from many images and its removal; entry points: `LogMoments` and `correct`.
+"""Uneven illumination: its estimate from many images and its removal; entry points: `LogMoments`, `Correction`.
 
 A microscope lights the middle of a field better than its corners. Over many images of a channel
-the content averages out and the lamp remains: mean and standard deviation, pixel by pixel, of the
-logarithm of the intensities.
+the content averages out and the lamp remains: as mean and standard deviation, pixel by pixel, of the
+logarithm of the intensities (here), or as a flat and a dark field (`gpu_workers.imaging.flatfield`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_args
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from gpu_workers.errors import UserError
+from gpu_workers.errors import DataMissing, UserError
 from gpu_workers.imaging.filters import gaussian
-from gpu_workers.xp import namespace, operation
 
-Method = Literal["flat", "std"]
+Method = Literal["basic", "std", "flat", "vendor"]
+Choice = Literal["auto", "basic", "std", "flat", "vendor"]
 
-MIN_IMAGES: dict[Method, int] = {"flat": 30, "std": 100}
-"""Images per channel below which a correction does more harm than good."""
+MIN_IMAGES: dict[Method, int] = {"basic": 30, "std": 100, "flat": 30, "vendor": 0}
+"""Images per channel below which a correction does more harm than good; the vendor's needs none of ours."""
 
 SMOOTHING_SIGMA = 5.0
-N_BINS = 65536
+LEAST_FLOAT = 1e-6
 
 
-def _logarithm(image: Any) -> Any:
-    xp = namespace(image)
-    floor = 1e-6 if image.dtype.kind == "f" else 1.0
-    return xp.log10(
-        xp.maximum(image, floor), dtype=xp.float32 if image.dtype.itemsize < 8 else None
-    )
+@cache
+def _logarithms(n: int) -> NDArray[np.float64]:
+    """Return log10 of 0…n-1, where 0 counts as 1."""
+    found: NDArray[np.float64] = np.log10(np.maximum(np.arange(n), 1))
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _take_in(image, table, n, mean, m2):  # type: ignore[no-untyped-def]
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            value = table[image[y, x]]
+            delta = value - mean[y, x]
+            mean[y, x] += delta / n
+            m2[y, x] += delta * (value - mean[y, x])
+
+
+@njit(nogil=True, cache=True)
+def _take_in_floats(image, least, n, mean, m2):  # type: ignore[no-untyped-def]
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            value = np.log10(max(np.float64(image[y, x]), least))
+            delta = value - mean[y, x]
+            mean[y, x] += delta / n
+            m2[y, x] += delta * (value - mean[y, x])
 
 
 @dataclass(slots=True)
 class LogMoments:
-    """Running mean and squared deviation of log10 intensities, pixel by pixel (Welford).
+    """Running mean and squared deviation of log10 intensities, pixel by pixel (Welford 1962).
+
+    Exact: equal to mean and variance in float64 of all images at once, to its rounding.
 
     Attributes
     ----------
@@ -56,7 +80,7 @@ class LogMoments:
         return cls(0, np.zeros(shape), np.zeros(shape))
 
     def update(self, image: NDArray[Any]) -> None:
-        """Take in one image (height, width); integers below 1 count as 1.
+        """Take in one image (height, width) of finite values; integers below 1 count as 1, floats as 1e-6.
 
         Raises
         ------
@@ -69,15 +93,15 @@ class LogMoments:
                 " estimated from images of one size",
                 code="image_size",
             )
-        value = _logarithm(image)
         self.n += 1
-        delta = value - self.mean
-        self.mean += delta / self.n
-        delta *= value - self.mean
-        self.m2 += delta
+        if image.dtype.kind == "u":
+            table = _logarithms(1 << 8 * image.dtype.itemsize)
+            _take_in(image, table, self.n, self.mean, self.m2)
+        else:
+            _take_in_floats(image, LEAST_FLOAT, self.n, self.mean, self.m2)
 
     def merge(self, other: LogMoments) -> LogMoments:
-        """Return the moments of both sets of images together (Chan's formula)."""
+        """Return the moments of both sets of images together (Chan, Golub & LeVeque 1979)."""
         n = self.n + other.n
         if not n:
             return LogMoments.empty((self.mean.shape[0], self.mean.shape[1]))
@@ -92,66 +116,9 @@ class LogMoments:
         return deviation
 
 
-def _ordered(image: NDArray[Any]) -> NDArray[np.uint16]:
-    """Return 16-bit codes that sort as the values do; for floats the upper half of their bits."""
-    if image.dtype.kind in "ui":
-        return image.astype(np.uint16)
-    bits = np.ascontiguousarray(image, np.float32).view(np.uint32)
-    negative = bits >> 31 == 1
-    return (np.where(negative, ~bits, bits | np.uint32(1 << 31)) >> 16).astype(np.uint16)
-
-
-def _value(codes: NDArray[np.int64], *, floating: bool) -> NDArray[np.float64]:
-    if not floating:
-        return codes.astype(np.float64)
-    bits = codes.astype(np.uint32) << 16
-    negative = bits >> 31 == 0
-    return (
-        np.where(negative, ~bits, bits & np.uint32(0x7FFFFFFF))
-        .astype(np.uint32)
-        .view(np.float32)
-        .astype(np.float64)
-    )
-
-
-@dataclass(slots=True)
-class IntensityHistogram:
-    """Mergeable histogram: exact for 8 and 16 bit, to 0.8 % of the value for float32.
-
-    Examples
-    --------
-    >>> histogram = IntensityHistogram()
-    >>> histogram.update(np.arange(101, dtype=np.uint16))
-    >>> histogram.percentile(np.array([0, 50, 100.0]))
-    array([  0.,  50., 100.])
-    """
-
-    floating: bool = False
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(N_BINS, np.int64))
-
-    def update(self, image: NDArray[Any]) -> None:
-        """Count the pixels of an image; NaN is left out."""
-        if image.dtype.kind == "f":
-            self.floating = True
-            image = image[~np.isnan(image)]
-        self.counts += np.bincount(_ordered(image).ravel(), minlength=N_BINS)
-
-    def merge(self, other: IntensityHistogram) -> IntensityHistogram:
-        """Return the histogram of both."""
-        return IntensityHistogram(self.floating or other.floating, self.counts + other.counts)
-
-    def percentile(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the intensities below or at which `q` percent of the pixels lie; NaN without pixels."""
-        total = int(self.counts.sum())
-        if not total:
-            return np.full(np.shape(q), np.nan)
-        rank = np.clip(np.ceil(np.asarray(q) / 100 * total), 1, total)
-        return _value(np.searchsorted(np.cumsum(self.counts), rank), floating=self.floating)
-
-
 @dataclass(frozen=True, slots=True)
 class IlluminationStatistics:
-    """What is known of a channel's illumination.
+    """What is known of a channel's illumination from log10 intensities.
 
     Attributes
     ----------
@@ -164,12 +131,6 @@ class IlluminationStatistics:
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     n_images: int
-
-    def method(self) -> Method | None:
-        """Return the strongest correction that so many images allow, None if none."""
-        if self.n_images >= MIN_IMAGES["std"]:
-            return "std"
-        return "flat" if self.n_images >= MIN_IMAGES["flat"] else None
 
 
 def statistics(moments: LogMoments, sigma: float = SMOOTHING_SIGMA) -> IlluminationStatistics:
@@ -189,76 +150,228 @@ def statistics(moments: LogMoments, sigma: float = SMOOTHING_SIGMA) -> Illuminat
     )
 
 
-@operation
+def choose_method(
+    n_images: int,
+    available: Collection[Method],
+    wanted: Choice = "auto",
+    *,
+    force: bool = False,
+) -> Method:
+    """Return the correction to apply.
+
+    Parameters
+    ----------
+    n_images
+        Images that the channel's estimates stand on.
+    available
+        Methods there are estimates for.
+    wanted
+        "auto": the first of basic, std, flat and vendor that there is and that so many images allow.
+    force
+        Too few images are no reason against a method.
+
+    Raises
+    ------
+    UserError
+        Too few images and not forced (``too_few_images``).
+    DataMissing
+        There is no such estimate.
+    """
+    order: tuple[Method, ...] = get_args(Method)
+    if wanted != "auto":
+        if wanted not in available:
+            known = ", ".join(m for m in order if m in available) or "none"
+            raise DataMissing(
+                f"there is no estimate for the correction {wanted!r}; there are: {known}"
+            )
+        order = (wanted,)
+    there = [m for m in order if m in available]
+    allowed = [m for m in there if n_images >= MIN_IMAGES[m]]
+    if allowed:
+        return allowed[0]
+    if not there:
+        raise DataMissing("nothing is known of the channel's illumination")
+    # Of too few images a spread says least of all.
+    cautious = [m for m in there if m != "std"] or there
+    if force:
+        return cautious[0]
+    method = cautious[0]
+    raise UserError(
+        f"illumination was estimated from {n_images} images and correction ({method}) needs"
+        f" {MIN_IMAGES[method]}: it would distort intensities; switch it off or force it",
+        code="too_few_images",
+    )
+
+
+@njit(nogil=True, cache=True)
+def _scale_integers(image, gain, bias, top, out):  # type: ignore[no-untyped-def]
+    below = above = 0
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            value = np.rint(np.float64(image[y, x]) * gain[y, x] + bias[y, x])
+            if value < 0:
+                below += 1
+                value = 0.0
+            elif value > top:
+                above += 1
+                value = top
+            out[y, x] = value
+    return below, above
+
+
+@njit(nogil=True, cache=True)
+def _scale_logarithms(image, table, gain, bias, top, out):  # type: ignore[no-untyped-def]
+    above = 0
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            value = 0.0
+            if image[y, x] > 0:
+                value = np.rint(10.0 ** (table[image[y, x]] * gain[y, x] + bias[y, x]))
+                if value > top:
+                    above += 1
+                    value = top
+            out[y, x] = value
+    return above
+
+
+@dataclass(frozen=True, slots=True)
+class Clipped:
+    """How many pixels of an image left the range of its type when it was corrected."""
+
+    below: int = 0
+    above: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The removal of uneven illumination from the images of one channel.
+
+    Attributes
+    ----------
+    method
+        What it stands on: "basic" or "vendor" (flat and dark field), "flat" (mean of the logarithms),
+        "std" (their spread, too).
+    n_images
+        Images it was estimated from; 0 for the vendor's own.
+    gain, bias
+        float32, shape (height, width): see `apply_counted`.
+    logarithmic
+        They are for logarithms ("std").
+
+    Notes
+    -----
+    - basic, vendor (Peng et al. 2017, eq. 1): ``(I - D) / S + <D>`` with flat field S (mean 1), dark
+      field D; <> is the average over the field. The black level <D> is added again and S has
+      mean 1, so that backgrounds and the range of intensities stay where they were.
+    - flat: ``I * 10^(<m> - m)`` with m = mean of log10 intensities.
+    - std (as in TissueMAPS 0.5): ``10^((log10 I - m) / s * <s> + <m>)``. It changes contrasts, not only
+      the level: intensities are no longer proportional to light.
+    """
+
+    method: Method
+    n_images: int
+    gain: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    logarithmic: bool = False
+
+    @classmethod
+    def from_fields(
+        cls,
+        flat: NDArray[Any],
+        dark: NDArray[Any] | None = None,
+        *,
+        method: Method = "basic",
+        n_images: int = 0,
+    ) -> Correction:
+        """Return the correction by a flat field (positive, any mean) and a dark field, (height, width)."""
+        gain = flat.mean(dtype=np.float64) / flat.astype(np.float64)
+        dark = np.zeros(flat.shape) if dark is None else dark.astype(np.float64)
+        bias = dark.mean() - dark * gain
+        return cls(method, n_images, gain.astype(np.float32), bias.astype(np.float32))
+
+    @classmethod
+    def from_statistics(cls, known: IlluminationStatistics, method: Method) -> Correction:
+        """Return the correction "flat" or "std" by statistics of logarithms."""
+        mean = known.mean.astype(np.float64)
+        bias = np.zeros(mean.shape, np.float32)
+        if method != "std":
+            gain = 10 ** (mean.mean() - mean)
+            return cls("flat", known.n_images, gain.astype(np.float32), bias)
+        std = known.std.astype(np.float64)
+        # A pixel that varies less than a hundredth of the others is broken: it stays the most it can be.
+        power = std.mean() / np.maximum(std, max(std.mean() / 100, 1e-6))
+        bias = (mean.mean() - mean * power).astype(np.float32)
+        return cls("std", known.n_images, power.astype(np.float32), bias, logarithmic=True)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the images it is for."""
+        return (self.gain.shape[0], self.gain.shape[1])
+
+    def apply(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Return the image (height, width) corrected, in its own type; see `apply_counted`."""
+        return self.apply_counted(image)[0]
+
+    def apply_counted(self, image: NDArray[Any]) -> tuple[NDArray[Any], Clipped]:
+        """Remove uneven illumination from an image.
+
+        Parameters
+        ----------
+        image : ndarray, shape (height, width), uint8, uint16 or float32
+            Raw intensities.
+
+        Returns
+        -------
+        ndarray, same shape and dtype
+            ``image * gain + bias``, or ``10^(log10(image) * gain + bias)`` where zero and less stay as
+            they are; computed in float64.
+            Integers are rounded once (half to even) and clipped to the range of the type; floats are neither.
+        Clipped
+            Pixels that had to be clipped.
+
+        Raises
+        ------
+        UserError
+            The image has another size (``image_size``).
+        """
+        if image.shape != self.gain.shape:
+            raise UserError(
+                f"the illumination was estimated for images of {self.gain.shape}, not {image.shape}",
+                code="image_size",
+            )
+        if image.dtype.kind == "f":
+            return self._apply_to_floats(image), Clipped()
+        out = np.empty_like(image, order="C")
+        top = float(np.iinfo(image.dtype).max)
+        if self.logarithmic:
+            table = _logarithms(1 << 8 * image.dtype.itemsize)
+            above = _scale_logarithms(image, table, self.gain, self.bias, top, out)
+            return out, Clipped(0, int(above))
+        below, above = _scale_integers(image, self.gain, self.bias, top, out)
+        return out, Clipped(int(below), int(above))
+
+    def _apply_to_floats(self, image: NDArray[Any]) -> NDArray[Any]:
+        values = image.astype(np.float64)
+        if not self.logarithmic:
+            return (values * self.gain + self.bias).astype(image.dtype)
+        positive = values > 0
+        raised = 10 ** (np.log10(np.where(positive, values, 1.0)) * self.gain + self.bias)
+        return np.where(positive, raised, values).astype(image.dtype)
+
+
 def correct(
     image: NDArray[Any],
     illumination: IlluminationStatistics,
     *,
-    method: Method | None = None,
+    method: Choice = "auto",
     force: bool = False,
 ) -> NDArray[Any]:
-    """Remove uneven illumination from an image.
-
-    Parameters
-    ----------
-    image : ndarray, shape (height, width), uint8, uint16 or float32
-        Raw intensities.
-    illumination
-        Statistics of the image's channel.
-    method
-        "std" divides by the spread as well, "flat" only by the mean; None: the strongest that the
-        number of images allows ("flat" if it is forced).
-    force
-        Correct although there are too few images.
-
-    Returns
-    -------
-    ndarray, same shape and dtype
-        Rounded and clipped to the range of an integer type; zero stays zero.
+    """Remove uneven illumination from an image by statistics of logarithms alone.
 
     Raises
     ------
     UserError
-        Too few images (``too_few_images``) or another size (``image_size``).
-
-    Notes
-    -----
-    With l = log10(image): ``(l - mean) / std * <std> + <mean>`` for "std" and ``l - mean + <mean>``
-    for "flat", then ten to that power; <> is the average over the field.
+        Too few images and not forced (``too_few_images``), or another size (``image_size``).
     """
-    method = usable_method(illumination.n_images, method, force=force)
-    if image.shape != illumination.mean.shape:
-        raise UserError(
-            f"the illumination was estimated for images of {illumination.mean.shape}, not {image.shape}",
-            code="image_size",
-        )
-    value = _logarithm(image) - illumination.mean
-    if method == "std":
-        spread = np.maximum(illumination.std, np.float32(1e-6))
-        value *= np.float32(illumination.std.mean(dtype=np.float64)) / spread
-    value += np.float32(illumination.mean.mean(dtype=np.float64))
-    corrected = np.float32(10) ** value
-    corrected[image <= 0] = 0
-    if image.dtype.kind == "f":
-        return np.where(image <= 0, image, corrected).astype(image.dtype)
-    top = np.iinfo(image.dtype).max
-    return np.asarray(np.clip(np.rint(corrected), 0, top), image.dtype)
-
-
-def usable_method(n_images: int, method: Method | None = None, *, force: bool = False) -> Method:
-    """Return the correction to apply with statistics of so many images.
-
-    Raises
-    ------
-    UserError
-        Too few images for it and not forced (``too_few_images``).
-    """
-    if method is None:
-        method = "std" if n_images >= MIN_IMAGES["std"] else "flat"
-    if n_images < MIN_IMAGES[method] and not force:
-        raise UserError(
-            f"illumination was estimated from {n_images} images and correction ({method}) needs"
-            f" {MIN_IMAGES[method]}: it would distort intensities; switch it off or force it",
-            code="too_few_images",
-        )
-    return method
+    chosen = choose_method(illumination.n_images, ("std", "flat"), method, force=force)
+    return Correction.from_statistics(illumination, chosen).apply(image)

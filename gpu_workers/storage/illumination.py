@@ -1,4 +1,4 @@
-"""Illumination statistics on disk; entry points: `load_illumination`, `save_channel`, `save_manifest`.
+"""Illumination statistics on disk; entry points: `load_correction`, `save_channel`, `save_manifest`.
 
 One ``.npz`` per channel below ``illumination/<key>/`` and a manifest, written last, that says from
 how many images each was estimated and what it may be used for.
@@ -7,22 +7,27 @@ how many images each was estimated and what it may be used for.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers.errors import DataMissing, FileError
+from gpu_workers.errors import DataMissing, FileError, UserError
 from gpu_workers.imaging.illumination import (
+    Choice,
+    Correction,
     IlluminationStatistics,
-    IntensityHistogram,
     LogMoments,
     Method,
-    usable_method,
+    choose_method,
 )
+from gpu_workers.imaging.intensities import IntensityHistogram
 from gpu_workers.messages import Message
 from gpu_workers.storage import paths
+from gpu_workers.storage.layout import Layout
 
 PERCENTILES = np.linspace(0, 100, 1001)
 
@@ -42,6 +47,8 @@ class ChannelIllumination(Message):
     """Root mean square difference (relative intensity) between estimates from either half of the images."""
     method: Method | None = None
     """Strongest correction that the number of images allows."""
+    methods: tuple[Method, ...] = ("std", "flat")
+    """Corrections there are estimates for, whatever the number of images."""
     percentiles: dict[str, float] = {}
     warning: str | None = None
 
@@ -144,37 +151,137 @@ def load_manifest(root: Path, path: str) -> IlluminationManifest:
     return IlluminationManifest.model_validate_json((root / path).read_bytes())
 
 
-def load_illumination(
-    root: Path, path: str, channel: int, *, force: bool = False
-) -> tuple[IlluminationStatistics, Method]:
-    """Return a channel's statistics and the correction to apply with them.
+def load_correction(
+    root: Path, path: str, channel: int, method: Choice = "auto", *, force: bool = False
+) -> Correction:
+    """Return the correction of a channel's images.
 
     Parameters
     ----------
     path
         The manifest, ``inputs["illumination"]``.
+    method
+        "auto": the best that the number of images allows.
     force
-        Use them although they stand on too few images.
+        Correct although the estimates stand on too few images.
 
     Raises
     ------
     UserError
         Too few images (``too_few_images``).
     DataMissing
-        There are none of that channel.
+        There is no such estimate of that channel.
     """
-    manifest = load_manifest(root, path)
-    entry = manifest.channel(channel)
+    entry = load_manifest(root, path).channel(channel)
+    chosen = _method(entry, method, force=force)
+    try:
+        with np.load(root / str(entry.path)) as data:
+            return _correction(data, entry, chosen)
+    except (OSError, ValueError, KeyError) as error:
+        raise FileError(
+            f"the illumination statistics {entry.path} cannot be read", files=(str(entry.path),)
+        ) from error
+
+
+def _method(entry: ChannelIllumination, method: Choice, *, force: bool) -> Method:
     if entry.path is None:
         raise DataMissing(
             f"no image of channel {entry.name!r} could be used to estimate illumination"
         )
-    method = usable_method(entry.n_images, force=force)
     try:
-        with np.load(root / entry.path) as data:
-            found = IlluminationStatistics(data["mean"], data["std"], int(data["n_images"]))
-    except (OSError, ValueError, KeyError) as error:
-        raise FileError(
-            f"the illumination statistics {entry.path} cannot be read", files=(entry.path,)
-        ) from error
-    return found, method
+        return choose_method(entry.n_images, entry.methods, method, force=force)
+    except UserError as error:
+        message = f"channel {entry.name!r}: {error.message}"
+        raise type(error)(message, code=error.code) from error
+
+
+def _correction(
+    data: Mapping[str, NDArray[Any]], entry: ChannelIllumination, method: Method
+) -> Correction:
+    known = IlluminationStatistics(data["mean"], data["std"], entry.n_images)
+    return Correction.from_statistics(known, method)
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """The corrections that one step applies to the images it reads; made by `resolve`.
+
+    Attributes
+    ----------
+    path
+        The manifest of the statistics, ``inputs["illumination"]``; its folder is their version.
+    methods
+        Channels that are corrected -> how.
+    clipped
+        Channel -> pixels that `apply` had to clip so far.
+    """
+
+    root: Path
+    path: str
+    methods: dict[int, Method]
+    clipped: dict[int, int] = field(default_factory=dict)
+    _loaded: dict[int, Correction] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def resolve(
+        cls,
+        root: Path,
+        path: str | None,
+        layout: Layout,
+        method: Choice = "auto",
+        exceptions: tuple[str, ...] = (),
+        *,
+        force: bool = False,
+    ) -> Corrections:
+        """Return the corrections of all channels but those named in `exceptions`; reads no image.
+
+        Raises
+        ------
+        UserError
+            No such channel (``unknown_channel``), too few images (``too_few_images``), sites of
+            another size than those the statistics are of (``image_size``).
+        DataMissing
+            There are no statistics, or none for that method.
+        """
+        names = {c.name for c in layout.channels}
+        unknown = sorted(set(exceptions) - names)
+        if unknown:
+            raise UserError(
+                f"there is no channel {', '.join(unknown)}; known: {', '.join(sorted(names))}",
+                code="unknown_channel",
+            )
+        if path is None:
+            raise DataMissing("correction needs the statistics of corilla, which has not run")
+        manifest = load_manifest(root, path)
+        methods = {}
+        for channel in layout.channels:
+            if channel.name not in exceptions:
+                entry = manifest.channel(channel.index)
+                methods[channel.index] = _method(entry, method, force=force)
+                _check_sizes(entry, layout)
+        return cls(root, path, methods)
+
+    def apply(self, channel: int, image: NDArray[Any]) -> NDArray[Any]:
+        """Return an image of a channel, corrected unless the channel is left alone."""
+        if channel not in self.methods:
+            return image
+        if channel not in self._loaded:
+            chosen = self.methods[channel]
+            self._loaded[channel] = load_correction(
+                self.root, self.path, channel, chosen, force=True
+            )
+        corrected, clipped = self._loaded[channel].apply_counted(image)
+        self.clipped[channel] = self.clipped.get(channel, 0) + clipped.below + clipped.above
+        return corrected
+
+
+def _check_sizes(entry: ChannelIllumination, layout: Layout) -> None:
+    sizes = {(s.height, s.width): (p, s) for p in layout.plates for s in p.sites}
+    for size, (plate, site) in sizes.items():
+        if entry.shape is not None and size != entry.shape:
+            raise UserError(
+                f"site {site.name} of well {site.well} on plate {plate.name} has {size[0]} x {size[1]} pixels,"
+                f" the illumination is that of images of {entry.shape[0]} x {entry.shape[1]}: leave the"
+                " site out of the layout, or switch the correction off",
+                code="image_size",
+            )

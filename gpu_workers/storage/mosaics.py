@@ -43,6 +43,7 @@ class MosaicChannel(Message):
     window: tuple[float, float] = Field(description="percentiles 1 and 99.9 of real pixels")
     histogram: Histogram
     corrected: bool = False
+    correction: str | None = Field(None, description="how its illumination was corrected")
     brightfield: bool = Field(False, description="where no site lies, it is white")
     n_not_finite: int = Field(0, description="NaN and infinite pixels, stored as the minimum")
 
@@ -68,6 +69,9 @@ class MosaicManifest(Message):
     layout: str
     projection: str | None
     corrected: bool
+    illumination: str | None = Field(
+        None, description="statistics of the correction: their manifest"
+    )
     pixel_size_um: float | None
     n_tpoints: int
     n_zplanes: int

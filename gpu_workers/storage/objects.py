@@ -97,6 +97,10 @@ class ObjectsManifest(Message):
     pipeline: Json
     projection: str | None = None
     corrected: bool = False
+    corrections: dict[str, str] = {}
+    """Channel -> how its illumination was corrected."""
+    illumination: str | None = None
+    """The statistics of the correction: their manifest."""
     regions: bool = False
     """Whether these are the regions of the layout and not what a pipeline found."""
     channels: dict[str, str] = {}

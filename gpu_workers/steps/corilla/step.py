@@ -13,10 +13,11 @@ from pydantic import Field
 from gpu_workers.imaging.illumination import (
     MIN_IMAGES,
     SMOOTHING_SIGMA,
-    IntensityHistogram,
     LogMoments,
+    Method,
     statistics,
 )
+from gpu_workers.imaging.intensities import IntensityHistogram
 from gpu_workers.messages import Json, Message, Plan, Problem
 from gpu_workers.registry import Arguments, Step, StepContext, StepOutput
 from gpu_workers.steps.jterator.recipe import choose_projection
@@ -234,7 +235,7 @@ def _summarise(
         smoothed_sigma=arguments.sigma,
         shading=float(10 ** np.ptp(smoothed.mean)),
         residual=_residual(halves, arguments.sigma),
-        method=smoothed.method(),
+        method=_method(moments.n),
         percentiles={str(q): float(v) for q, v in zip(NAMED_PERCENTILES, named, strict=True)},
         warning=_warning(moments.n),
     )
@@ -247,6 +248,11 @@ def _residual(halves: tuple[LogMoments, LogMoments], sigma: float) -> float | No
     first, second = (statistics(half, sigma).mean for half in halves)
     difference = (first - first.mean()) - (second - second.mean())
     return float(np.log(10) * np.sqrt(np.mean(difference**2)))
+
+
+def _method(n: int) -> Method | None:
+    allowed: tuple[Method, ...] = tuple(m for m in ("std", "flat") if n >= MIN_IMAGES[m])
+    return next(iter(allowed), None)
 
 
 def _warning(n: int) -> str | None:

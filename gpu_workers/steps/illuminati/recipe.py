@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from gpu_workers.errors import DataMissing, UserError
+from gpu_workers.errors import UserError
 from gpu_workers.imaging import mosaic
-from gpu_workers.imaging.illumination import IlluminationStatistics, Method, correct
+from gpu_workers.imaging.illumination import Choice
 from gpu_workers.registry import Arguments, StepContext
-from gpu_workers.storage import illumination, paths
+from gpu_workers.storage import paths
+from gpu_workers.storage.illumination import Corrections
 from gpu_workers.storage.layout import ChannelLayout, Layout, load_layout
 from gpu_workers.storage.plates import Plates
 from gpu_workers.storage.pyramid import Place
@@ -35,6 +37,13 @@ class IlluminatiArguments(Arguments):
         title="Correct illumination",
         description="Even out the illumination with corilla's statistics. Measurements never use"
         " the mosaic; this changes only what is seen.",
+    )
+    correct_method: Choice = Field(
+        "auto",
+        title="Way of correction",
+        description="basic: flat and dark field; flat: mean of the logarithms; std: their spread, too (changes"
+        " contrasts); vendor: the microscope's own profile. auto: the first of basic, std, flat and"
+        " vendor that there is and for which there were enough images.",
     )
     correct_except: tuple[str, ...] = Field(
         (), title="Channels left alone", description="Names of channels not to correct."
@@ -64,8 +73,7 @@ class Recipe:
     layout: Layout
     plates: Plates
     projection: Projection | None
-    corrected: tuple[int, ...]
-    _statistics: dict[int, tuple[IlluminationStatistics, Method]] = field(default_factory=dict)
+    corrections: Corrections | None
 
     @classmethod
     def resolve(cls, context: StepContext, arguments: IlluminatiArguments) -> Recipe:
@@ -82,8 +90,13 @@ class Recipe:
         layout = load_layout(context.root, context.inputs["layout"])
         plates = Plates.open(context.root, context.inputs["plates"], layout)
         projection = _projection(arguments.projection, plates)
-        corrected = _corrected(context, arguments, layout) if arguments.correct else ()
-        return cls(context, arguments, layout, plates, projection, corrected)
+        corrections = _corrections(context, arguments, layout) if arguments.correct else None
+        return cls(context, arguments, layout, plates, projection, corrections)
+
+    @property
+    def corrected(self) -> Mapping[int, str]:
+        """Channels whose illumination is corrected, and how."""
+        return self.corrections.methods if self.corrections else {}
 
     @property
     def n_zplanes(self) -> int:
@@ -105,17 +118,9 @@ class Recipe:
         """Return a site's plane, corrected if asked, in its original type; None if missing."""
         t, c, z = place
         image = self.plates.read(plate, site, t, c, z, self.projection)
-        if image is None or c not in self.corrected:
+        if image is None or self.corrections is None:
             return image
-        if c not in self._statistics:
-            self._statistics[c] = illumination.load_illumination(
-                self.context.root,
-                self.context.inputs["illumination"],
-                c,
-                force=self.arguments.force,
-            )
-        statistics, method = self._statistics[c]
-        return correct(image, statistics, method=method, force=self.arguments.force)
+        return self.corrections.apply(c, image)
 
     def read_stored(
         self, plate: str, maps: dict[int, ValueMap], site: int, place: Place
@@ -166,20 +171,14 @@ def _projection(wanted: str, plates: Plates) -> Projection | None:
     return found
 
 
-def _corrected(
+def _corrections(
     context: StepContext, arguments: IlluminatiArguments, layout: Layout
-) -> tuple[int, ...]:
-    names = {c.name for c in layout.channels}
-    unknown = sorted(set(arguments.correct_except) - names)
-    if unknown:
-        raise UserError(
-            f"there is no channel {', '.join(unknown)}; known: {', '.join(sorted(names))}",
-            code="unknown_channel",
-        )
-    path = context.inputs.get("illumination")
-    if path is None:
-        raise DataMissing("correction needs the statistics of corilla, which has not run")
-    chosen = [c for c in layout.channels if c.name not in arguments.correct_except]
-    for channel in chosen:
-        illumination.load_illumination(context.root, path, channel.index, force=arguments.force)
-    return tuple(c.index for c in chosen)
+) -> Corrections:
+    return Corrections.resolve(
+        context.root,
+        context.inputs.get("illumination"),
+        layout,
+        arguments.correct_method,
+        arguments.correct_except,
+        force=arguments.force,
+    )

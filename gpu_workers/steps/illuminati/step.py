@@ -113,11 +113,12 @@ class Illuminati(Step[IlluminatiArguments]):
             layout=recipe.layout.key,
             projection=recipe.projection,
             corrected=bool(recipe.corrected),
+            illumination=recipe.corrections.path if recipe.corrections else None,
             pixel_size_um=recipe.layout.pixel_size_um,
             n_tpoints=recipe.layout.n_tpoints,
             n_zplanes=recipe.n_zplanes,
             channels=tuple(
-                summarise(c, totals[c.index], maps[c.index], corrected=c.index in recipe.corrected)
+                summarise(c, totals[c.index], maps[c.index], recipe.corrected.get(c.index))
                 for c in recipe.layout.channels
             ),
             plates=tuple(_finish(recipe, context, p, totals) for p in recipe.layout.plates),

@@ -45,7 +45,10 @@ def stored_window(channel: ChannelLayout, counts: NDArray[np.integer]) -> tuple[
 
 
 def summarise(
-    channel: ChannelLayout, counts: NDArray[np.integer], value_map: ValueMap, *, corrected: bool
+    channel: ChannelLayout,
+    counts: NDArray[np.integer],
+    value_map: ValueMap,
+    correction: str | None = None,
 ) -> MosaicChannel:
     """Return the manifest's entry of a channel from the counts of its stored values.
 
@@ -75,7 +78,8 @@ def summarise(
             high=original(top),
             counts=tuple(histogram(counts, smallest, top).tolist()),
         ),
-        corrected=corrected,
+        corrected=correction is not None,
+        correction=correction,
         brightfield=channel.brightfield,
         n_not_finite=value_map.n_not_finite,
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gpu_workers.errors import UserError
+from gpu_workers.imaging.illumination import Choice
 from gpu_workers.modules.pipeline import Pipeline, parse_pipeline
 from gpu_workers.modules.templates import (
     NucleiAndCells,
@@ -71,6 +72,15 @@ class JteratorArguments(Arguments):
         False,
         title="Correct illumination",
         description="Analyse images with evened illumination; needs enough images.",
+    )
+    correct_method: Choice = Field(
+        "auto",
+        title="Way of correction",
+        description="As in illuminati. auto: the first of basic, std, flat and vendor that there is and"
+        " for which there were enough images. After std intensities are no longer proportional to light.",
+    )
+    correct_except: tuple[str, ...] = Field(
+        (), title="Channels left alone", description="Names of channels not to correct."
     )
     force: bool = Field(
         False,

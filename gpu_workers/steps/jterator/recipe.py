@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers.errors import DataMissing, UserError
-from gpu_workers.imaging.illumination import IlluminationStatistics, Method, correct
+from gpu_workers.errors import UserError
 from gpu_workers.messages import Json
 from gpu_workers.modules.pipeline import ImportedObjects, Pipeline, Prepared, prepare
 from gpu_workers.registry import StepContext
 from gpu_workers.steps.jterator.arguments import JteratorArguments, pipeline_of
 from gpu_workers.storage import paths
-from gpu_workers.storage.illumination import load_illumination
+from gpu_workers.storage.illumination import Corrections
 from gpu_workers.storage.labels import ImportedLabels
 from gpu_workers.storage.layout import Layout, PlateLayout, load_layout
 from gpu_workers.storage.objects import index_pyramid
@@ -78,7 +77,7 @@ class Recipe:
     projection: str | None
     prepared: Prepared
     labels: ImportedLabels
-    _statistics: dict[int, tuple[IlluminationStatistics, Method]] = field(default_factory=dict)
+    corrections: Corrections | None
 
     @classmethod
     def resolve(cls, context: StepContext, arguments: JteratorArguments) -> Recipe:
@@ -99,17 +98,14 @@ class Recipe:
         pipeline = pipeline_of(arguments, names, tuple(imported))
         prepared = prepare(pipeline, names, imported)
         projection = _of_planes(arguments.projection, plates, set(labels.stacked), pipeline)
-        recipe = cls(context, arguments, layout, plates, projection, prepared, labels)
-        if arguments.correct:
-            recipe.check_correction()
-        return recipe
+        corrections = _corrections(context, arguments, layout) if arguments.correct else None
+        return cls(context, arguments, layout, plates, projection, prepared, labels, corrections)
 
-    def check_correction(self) -> None:
-        """Raise unless every channel's illumination may be corrected."""
-        if "illumination" not in self.context.inputs:
-            raise DataMissing("correction needs the statistics of corilla, which has not run")
-        for channel in self.layout.channels:
-            self._illumination(channel.index)
+    @property
+    def corrected(self) -> dict[str, str]:
+        """How each channel's illumination is corrected, of those that are."""
+        methods = self.corrections.methods if self.corrections else {}
+        return {c.name: methods[c.index] for c in self.layout.channels if c.index in methods}
 
     @property
     def n_zplanes(self) -> int:
@@ -127,10 +123,10 @@ class Recipe:
 
     def key(self, name: str, version: int) -> str:
         """Return the key of what is made; statistics that are not used don't change it."""
-        correct = self.arguments.correct
-        wanted = ("layout", "plates", *(("illumination",) if correct else ()))
+        methods = self.corrections.methods if self.corrections else {}
+        wanted = ("layout", "plates", *(("illumination",) if methods else ()))
         inputs = {k: v for k, v in self.context.inputs.items() if k in wanted}
-        chosen: Json = {"projection": self.projection, "correct": correct}
+        chosen: Json = {"projection": self.projection, "correct": methods or False}
         fingerprint = self.prepared.fingerprint()
         return paths.content_key(name, version, self.context.backend, chosen, inputs, fingerprint)
 
@@ -139,9 +135,8 @@ class Recipe:
         images: dict[str, NDArray | None] = {}
         for channel in self.layout.channels:
             image = self.plates.read(plate, site, t, channel.index, z, self.projection)
-            if image is not None and self.arguments.correct:
-                statistics, method = self._illumination(channel.index)
-                image = correct(image, statistics, method=method, force=self.arguments.force)
+            if image is not None and self.corrections is not None:
+                image = self.corrections.apply(channel.index, image)
             images[channel.name] = image
         return images
 
@@ -161,13 +156,16 @@ class Recipe:
         n = self.layout.n_tpoints
         return index_pyramid(self.context.root, key, object_type, plate, n, self.n_zplanes)
 
-    def _illumination(self, channel: int) -> tuple[IlluminationStatistics, Method]:
-        if channel not in self._statistics:
-            path = self.context.inputs["illumination"]
-            force = self.arguments.force
-            found = load_illumination(self.context.root, path, channel, force=force)
-            self._statistics[channel] = found
-        return self._statistics[channel]
+
+def _corrections(context: StepContext, arguments: JteratorArguments, layout: Layout) -> Corrections:
+    return Corrections.resolve(
+        context.root,
+        context.inputs.get("illumination"),
+        layout,
+        arguments.correct_method,
+        arguments.correct_except,
+        force=arguments.force,
+    )
 
 
 def imported_objects(

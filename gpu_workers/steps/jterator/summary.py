@@ -109,6 +109,8 @@ def summarise(recipe: Recipe, key: str) -> ObjectsManifest:
         pipeline=pipeline.model_dump(mode="json"),
         projection=recipe.projection,
         corrected=recipe.arguments.correct,
+        corrections=recipe.corrected,
+        illumination=recipe.corrections.path if recipe.corrections else None,
         channels=dict(pipeline.channels),
         types=tuple(types),
     )

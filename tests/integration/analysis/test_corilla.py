@@ -11,7 +11,7 @@ import pytest
 from gpu_workers.errors import DataMissing, UserError
 from gpu_workers.messages import Problem
 from gpu_workers.runner.execute import StepFailed, run_step
-from gpu_workers.storage.illumination import IlluminationManifest, load_illumination, load_manifest
+from gpu_workers.storage.illumination import IlluminationManifest, load_correction, load_manifest
 from gpu_workers.storage.layout import Layout
 from tests.integration.analysis.scenes import analyse
 from tests.integration.mosaics import plates
@@ -59,8 +59,8 @@ def test_parts_give_what_all_images_give(tmp_path: Path) -> None:
     assert channel.shading == pytest.approx(2, rel=0.2)  # 1 in the middle, 0.5 in the corners
     assert channel.residual is not None
     assert channel.residual < 0.01
-    statistics, method = load_illumination(tmp_path, path, 0)
-    assert (method, statistics.n_images) == ("std", 110)
+    correction = load_correction(tmp_path, path, 0)
+    assert (correction.method, correction.n_images) == ("std", 110)
 
 
 def test_the_sample_is_bounded_stated_and_the_same_every_time(tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_too_few_images_are_said_and_not_used(tmp_path: Path) -> None:
     assert "4 images" in problems[0].message
     assert manifest.channels[0].method is None
     with pytest.raises(UserError, match="4 images"):
-        load_illumination(tmp_path, path, 0)
-    assert load_illumination(tmp_path, path, 0, force=True)[1] == "flat"
+        load_correction(tmp_path, path, 0)
+    assert load_correction(tmp_path, path, 0, force=True).method == "flat"
     with pytest.raises(StepFailed, match="4 images") as caught:
         analyse(tmp_path, inputs, correct=True)
     assert caught.value.code == "too_few_images"
@@ -116,4 +116,4 @@ def test_a_channel_without_images(tmp_path: Path) -> None:
     assert (channel.n_images, channel.path) == (0, None)
     assert [p.code for p in problems] == ["too_few_images"]
     with pytest.raises(DataMissing):
-        load_illumination(tmp_path / "other", path, 0, force=True)
+        load_correction(tmp_path / "other", path, 0, force=True)

@@ -9,7 +9,7 @@ import pytest
 import zarr
 from ome_zarr_models.v05.image import Image
 
-from gpu_workers.imaging.illumination import IlluminationStatistics, LogMoments, correct
+from gpu_workers.imaging.illumination import IlluminationStatistics, LogMoments
 from gpu_workers.runner.execute import StepFailed, run_step
 from gpu_workers.storage import illumination
 from gpu_workers.storage.layout import Layout
@@ -273,11 +273,13 @@ def test_correction_is_applied_recorded_and_refused_on_too_few_images(tmp_path: 
 
     manifest = run(tmp_path, with_statistics, correct=True, correct_except=["C01"])
 
-    statistics, _ = illumination.load_illumination(tmp_path, with_statistics["illumination"], 0)
+    correction = illumination.load_correction(tmp_path, with_statistics["illumination"], 0)
     array = zarr.open_group(tmp_path / manifest.plates[0].path, mode="r")["0"]
-    assert np.array_equal(array[0, 0, 0, :100, :120], correct(planes[0, 0, 0, 0], statistics))
+    assert np.array_equal(array[0, 0, 0, :100, :120], correction.apply(planes[0, 0, 0, 0]))
     assert np.array_equal(array[0, 1, 0, :100, :120], planes[0, 0, 1, 0])
     assert ([c.corrected for c in manifest.channels], manifest.corrected) == ([True, False], True)
+    assert [c.correction for c in manifest.channels] == ["flat", None]
+    assert manifest.illumination == with_statistics["illumination"]
 
     with pytest.raises(StepFailed, match="corilla"):
         run(tmp_path, inputs, correct=True)

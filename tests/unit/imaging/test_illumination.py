@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gpu_workers.errors import UserError
+from gpu_workers.errors import DataMissing, UserError
 from gpu_workers.imaging.illumination import (
+    Choice,
+    Clipped,
+    Correction,
     IlluminationStatistics,
-    IntensityHistogram,
     LogMoments,
+    Method,
+    choose_method,
     correct,
     statistics,
-    usable_method,
 )
+from gpu_workers.imaging.intensities import IntensityHistogram
 
 SHAPE = (40, 50)
 
@@ -42,8 +46,8 @@ def test_moments_of_parts_joined_are_those_of_all(split: int) -> None:
 
     logs = np.log10(np.maximum(stack, 1).astype(np.float64))
     assert joined.n == 20
-    np.testing.assert_allclose(joined.mean, logs.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(joined.std(), logs.std(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(joined.mean, logs.mean(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(joined.std(), logs.std(axis=0), rtol=1e-10)
 
 
 def test_images_of_another_size_are_refused() -> None:
@@ -84,18 +88,61 @@ def test_zero_stays_zero_and_nothing_wraps() -> None:
     np.testing.assert_array_equal(found, [[65535, 0]])
 
 
-@pytest.mark.parametrize(("n", "method"), [(4, None), (29, None), (30, "flat"), (100, "std")])
-def test_too_few_images_are_refused_unless_forced(n: int, method: str | None) -> None:
-    known = IlluminationStatistics(np.zeros(SHAPE, "f4"), np.ones(SHAPE, "f4"), n)
-    assert known.method() == method
+def test_the_black_level_and_the_mean_stay() -> None:
+    rng = np.random.default_rng(5)
+    flat, dark = rng.uniform(0.5, 1.5, SHAPE), rng.uniform(90, 110, SHAPE)
+    flat /= flat.mean()
+    scene = rng.uniform(0, 1000, SHAPE)
 
-    if method is None:
+    correction = Correction.from_fields(3 * flat, dark)  # only its shape matters
+    found = correction.apply((scene * flat + dark).astype(np.float32))
+
+    np.testing.assert_allclose(found, scene + dark.mean(), rtol=1e-4)
+
+
+def test_fields_round_once_and_clipping_is_counted() -> None:
+    flat = np.array([[0.5, 1.0, 1.5, 1.0]])
+    dark = np.array([[100.0, 100.0, 100.0, 200.0]])
+    image = np.array([[40000, 101, 102, 0]], np.uint16)
+
+    found, clipped = Correction.from_fields(flat, dark).apply_counted(image)
+
+    # (40000 - 100) / 0.5 + 125 is beyond the type; 2 / 1.5 + 125 = 126.3; (0 - 200) + 125 is below zero
+    np.testing.assert_array_equal(found, [[65535, 126, 126, 0]])
+    assert clipped == Clipped(below=1, above=1)
+    assert found.dtype == np.uint16
+
+
+@pytest.mark.parametrize(
+    ("n", "wanted", "expected"),
+    [
+        (29, "auto", None), (30, "auto", "basic"), (100, "auto", "basic"), (30, "flat", "flat"),
+        (99, "std", None), (100, "std", "std"), (0, "vendor", "vendor"),
+    ],
+)  # fmt: skip
+def test_too_few_images_are_refused_unless_forced(
+    n: int, wanted: Choice, expected: Method | None
+) -> None:
+    there: tuple[Method, ...] = ("basic", "std", "flat")
+    there = (*there, "vendor") if wanted == "vendor" else there
+
+    if expected is None:
         with pytest.raises(UserError, match=f"{n} images") as caught:
-            correct(images(1)[0], known)
+            choose_method(n, there, wanted)
         assert caught.value.code == "too_few_images"
+        assert choose_method(n, there, wanted, force=True) == (
+            "basic" if wanted == "auto" else wanted
+        )
     else:
-        assert usable_method(n) == method
-    assert correct(images(1)[0], known, force=True).shape == SHAPE
+        assert choose_method(n, there, wanted) == expected
+
+
+def test_with_too_few_images_the_vendors_own_profile_is_taken() -> None:
+    assert choose_method(2, ("basic", "flat", "vendor")) == "vendor"
+    with pytest.raises(DataMissing, match="basic, flat"):
+        choose_method(200, ("basic", "flat"), "vendor")
+    with pytest.raises(DataMissing):
+        choose_method(200, ())
 
 
 def test_no_image_no_statistics() -> None:
