@@ -1,7 +1,7 @@
 """Label images that came with the pixels; entry points: `write_plane`, `write_groups`, `ImportedLabels`.
 
 They lie where OME-Zarr has them, in ``labels/<name>`` of their image; what tables say of their objects
-lies beside the plate, ``plates/<key>/labels/<plate.slug>/<row>/<column>/<image>/<name>.parquet``: column
+lies beside the plate, ``plates/<key>/labels/plate-<id>/<row>/<column>/<image>/<name>.parquet``: column
 ``label``, then one number per feature.
 """
 
@@ -60,7 +60,7 @@ def write_groups(
 
 def table_path(key: str, plate: PlateLayout, image: str, name: str) -> str:
     """Return the path of what tables say of the objects of a label image."""
-    return f"{paths.plates_folder(key)}/labels/{plate.slug}/{image}/{name}.parquet"
+    return f"{paths.plates_folder(key)}/labels/{Path(plate_path(key, plate)).stem}/{image}/{name}.parquet"
 
 
 def write_table(
@@ -143,5 +143,6 @@ class ImportedLabels:
         return None
 
     def _below(self, image: Path, plate: PlateLayout) -> str:
-        folder = self.plates.root / plate_path(self.plates.manifest.key, plate)
+        own = next(p for p in self.plates.manifest.plates if p.id == plate.id)
+        folder = self.plates.root / own.path
         return image.relative_to(folder).as_posix()

@@ -74,6 +74,9 @@ class SiteLayout(Message):
     width: int
     stage_y_um: float | None = None
     stage_x_um: float | None = None
+    stage_y_sign: Literal[1, -1] = Field(
+        1, description="-1 where stage_y_um grows upwards in the image"
+    )
     raw: str | None = Field(
         None,
         description="path of its images in the plate's Zarr hierarchy without the acquisition: row, column "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,15 @@ from gpu_workers.storage.shards import CHUNK
 
 VERSION = "0.5"
 AXES = ("t", "c", "z", "y", "x")
+
+
+class Window(NamedTuple):
+    """Least and largest possible value of a channel, and those to be shown black and brightest."""
+
+    min: float
+    max: float
+    start: float
+    end: float
 
 
 def codecs(itemsize: int, *, clevel: int = 1, chunk: int = CHUNK) -> list[Json]:
@@ -102,11 +111,11 @@ def write_array(folder: Path, metadata: Json) -> None:
     paths.write_json(folder / "zarr.json", metadata)
 
 
-def axes(*, micrometer: bool) -> list[Json]:
-    """Return the five axes; lengths carry a unit only where the pixel size is known."""
+def axes(*, micrometer: bool, second: bool = False) -> list[Json]:
+    """Return the five axes; lengths and times carry a unit only where they are known."""
     unit: Json = {"unit": "micrometer"} if micrometer else {}
     return [
-        {"name": "t", "type": "time"},
+        {"name": "t", "type": "time", **({"unit": "second"} if second else {})},
         {"name": "c", "type": "channel"},
         *({"name": name, "type": "space", **unit} for name in "zyx"),
     ]
@@ -119,43 +128,56 @@ def multiscales(
     z_step_um: float | None = None,
     n_levels: int = 1,
     sampled: bool = False,
+    t_step_s: float | None = None,
+    corner_um: tuple[float, float] | None = None,
 ) -> list[Json]:
     """Return the ``multiscales`` attribute of an image with levels "0", "1", …, each half the last.
 
     A pixel of level L is the mean of 2^L x 2^L pixels, so its centre lies (2^L - 1)/2 px further;
-    with `sampled` (labels) it is the top left one of them, which lies where it lay.
+    with `sampled` (labels) it is the top left one of them, which lies where it lay. `corner_um` is
+    where the centre of the top left pixel of level 0 lies, (y, x).
     """
-    xy, z = pixel_size_um or 1.0, z_step_um or 1.0
+    xy, z, t = pixel_size_um or 1.0, z_step_um or 1.0, t_step_s or 1.0
+    y0, x0 = corner_um or (0.0, 0.0)
     datasets: list[Json] = []
     for level in range(n_levels):
         factor = 2**level
         transformations: list[Json] = [
-            {"type": "scale", "scale": [1.0, 1.0, z, xy * factor, xy * factor]}
+            {"type": "scale", "scale": [t, 1.0, z, xy * factor, xy * factor]}
         ]
-        if level and not sampled:
-            shift = xy * (factor - 1) / 2
-            transformations.append(
-                {"type": "translation", "translation": [0.0, 0.0, 0.0, shift, shift]}
-            )
+        shift = 0.0 if sampled else xy * (factor - 1) / 2
+        if shift or corner_um is not None:
+            place = [0.0, 0.0, 0.0, y0 + shift, x0 + shift]
+            transformations.append({"type": "translation", "translation": place})
         datasets.append({"path": str(level), "coordinateTransformations": transformations})
-    return [
-        {"name": name, "axes": axes(micrometer=pixel_size_um is not None), "datasets": datasets}
-    ]
+    known = axes(micrometer=pixel_size_um is not None, second=t_step_s is not None)
+    return [{"name": name, "axes": known, "datasets": datasets}]
 
 
-def omero(channels: Iterable[ChannelLayout], windows: Sequence[tuple[float, float]] = ()) -> Json:
-    """Return the ``omero`` attribute: name, colour and display window of each channel."""
+def omero(
+    channels: Iterable[ChannelLayout],
+    windows: Sequence[Window | tuple[float, float] | None] = (),
+) -> Json:
+    """Return the ``omero`` attribute: name, colour and display window of each channel.
+
+    Parameters
+    ----------
+    windows
+        By channel, whole or only start and end; the range of the type where there is none.
+    """
     entries: list[Json] = []
     for channel in channels:
         dtype = np.dtype(channel.dtype)
         top = float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
-        low, high = windows[channel.index] if channel.index < len(windows) else (0.0, top)
+        found = windows[channel.index] if channel.index < len(windows) else None
+        if not isinstance(found, Window):
+            found = Window(0.0, top, *(found or (0.0, top)))
         entries.append(
             {
                 "label": channel.name,
                 "color": channel.color.lstrip("#").upper(),
                 "active": True,
-                "window": {"min": 0.0, "max": top, "start": float(low), "end": float(high)},
+                "window": {name: float(value) for name, value in found._asdict().items()},
             }
         )
     return {"channels": entries}
@@ -173,14 +195,14 @@ def well_path(well: WellLayout) -> str:
 
 
 def plate_metadata(
-    plate: PlateLayout, acquisitions: Sequence[tuple[int, str]], field_count: int
+    plate: PlateLayout, acquisitions: Sequence[tuple[int, str, int]], field_count: int
 ) -> Json:
     """Return the ``plate`` attribute.
 
     Parameters
     ----------
     acquisitions
-        Index and name of each acquisition of the plate.
+        Index, name and most images in a well of each acquisition of the plate.
     """
     rows = sorted({w.row for w in plate.wells})
     columns = sorted({w.column for w in plate.wells})
@@ -200,8 +222,8 @@ def plate_metadata(
                 for w in plate.wells
             ],
             "acquisitions": [
-                {"id": number, "name": name, "maximumfieldcount": max(field_count, 1)}
-                for number, name in acquisitions
+                {"id": number, "name": name, "maximumfieldcount": max(most, 1)}
+                for number, name, most in acquisitions
             ],
         }
     }

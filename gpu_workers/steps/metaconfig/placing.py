@@ -142,7 +142,8 @@ def placed(
             sites.append(
                 SiteLayout(
                     index=len(sites), name=each.name, well=well, y=y + dy, x=x + dx, height=each.height,
-                    width=each.width, stage_y_um=each.stage_y_um, stage_x_um=each.stage_x_um, raw=each.raw,
+                    width=each.width, stage_y_um=each.stage_y_um, stage_x_um=each.stage_x_um,
+                    stage_y_sign=each.y_sign, raw=each.raw,
                 )
             )  # fmt: skip
     n_rows, n_columns = _plate_size(plate.size, (rows[-1], columns[-1]))

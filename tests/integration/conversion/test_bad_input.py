@@ -148,11 +148,12 @@ def test_a_file_that_breaks_after_the_layout(folder: Path) -> None:
     )
 
     assert {f for p in problems for f in p.files} == {VICTIM}
-    assert {p.code for p in problems} == {"unreadable_planes"}
+    assert {p.code for p in problems} == {"file_changed"}
     result = Converted(half.root, half.inputs | product.products, problems, {})
     _only_the_victim_is_missing(result)
     (missing,) = result.plates.manifest.missing
     assert (missing.well, missing.site, missing.file) == ("A02", "2", VICTIM)
+    assert missing.code == "file_changed"
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
