@@ -1,7 +1,8 @@
 """``python -m gpu_workers``: everything a worker does, without a server.
 
 ``step NAME plan|run|collect|all`` does (a part of) a step below a folder; ``run spec.json`` replays
-any job; ``inspect DIR`` says what a reader sees. Errors go to standard error, exit status 1.
+any job; ``inspect DIR`` says what a reader sees; ``verify ROOT`` reads converted plates back and compares
+them with the checksums recorded when they were written. Errors go to standard error, exit status 1.
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--microscope")
     inspect.add_argument("--pattern")
     inspect.add_argument("--json", action="store_true", help="print JSON")
+    verify = commands.add_parser("verify", help="compare converted plates with their checksums")
+    verify.add_argument("root", type=Path, help="folder of the experiment")
+    verify.add_argument("--plates", action="append", help="plates.json below it; all by default")
+    verify.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -134,11 +139,30 @@ def _inspect(options: argparse.Namespace) -> int:
     return 0
 
 
+def _verify(options: argparse.Namespace) -> int:
+    from gpu_workers.storage.verification import plates_verify
+
+    found = sorted(options.root.glob("plates/*/plates.json"))
+    manifests = options.plates or [str(path.relative_to(options.root)) for path in found]
+    if not manifests:
+        raise UserError(f"{options.root} holds no converted plates", code="missing_input")
+    results = {name: plates_verify(options.root, name, _progress) for name in manifests}
+    if options.json:
+        print(json.dumps({n: r.model_dump(mode="json") for n, r in results.items()}, indent=1))
+    for name, result in results.items():
+        if options.json:
+            continue
+        print(f"{name}: {result.planes} planes, {result.n_damaged} damaged")
+        for plane in result.damaged:
+            print(f"  {plane.path}: {plane.reason}")
+    return 1 if any(result.n_damaged for result in results.values()) else 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level="INFO" if options.verbose else "WARNING", stream=sys.stderr)
-    commands = {"step": _step, "run": _run, "inspect": _inspect}
+    commands = {"step": _step, "run": _run, "inspect": _inspect, "verify": _verify}
     try:
         return commands[options.command](options)
     except TissueMapsError as error:

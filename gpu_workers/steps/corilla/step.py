@@ -40,7 +40,7 @@ NAMED_PERCENTILES = (0, 0.1, 1, 50, 99, 99.9, 100)
 
 
 class CorillaArguments(Arguments):
-    projection: Literal["auto", "none", "max", "mean"] = Field(
+    projection: Literal["auto", "none", "max", "mean", "best"] = Field(
         "auto", title="Projection", description="auto: the projection if there is one"
     )
     max_images: int = Field(

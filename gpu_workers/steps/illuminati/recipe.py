@@ -20,17 +20,15 @@ from gpu_workers.storage.layout import ChannelLayout, Layout, load_layout
 from gpu_workers.storage.plates import Plates
 from gpu_workers.storage.pyramid import Place
 
-Projection = Literal["max", "mean"]
-
 
 class IlluminatiArguments(Arguments):
     """What a person chooses for the mosaic."""
 
-    projection: Literal["auto", "none", "max", "mean"] = Field(
+    projection: Literal["auto", "none", "max", "mean", "best"] = Field(
         "auto",
         title="Projection",
         description="Which image of a z stack to show: all planes (none), or the projection that"
-        " imextract made (max, mean). auto: the projection if there is one.",
+        " imextract made (max, mean, best = in best focus). auto: the projection if there is one.",
     )
     correct: bool = Field(
         False,
@@ -72,7 +70,7 @@ class Recipe:
     arguments: IlluminatiArguments
     layout: Layout
     plates: Plates
-    projection: Projection | None
+    projection: str | None
     corrections: Corrections | None
 
     @classmethod
@@ -157,18 +155,17 @@ def padding_of(channel: ChannelLayout) -> int:
     return 255 if channel.dtype == "uint8" else mosaic.N_VALUES - 1
 
 
-def _projection(wanted: str, plates: Plates) -> Projection | None:
+def _projection(wanted: str, plates: Plates) -> str | None:
     if wanted == "none":
         return None
     if wanted == "auto":
-        return next((p for p in ("max", "mean") if p in plates.projections), None)
-    found: Projection = "max" if wanted == "max" else "mean"
-    if found not in plates.projections:
+        return next((p for p in ("max", "mean", "best") if p in plates.projections), None)
+    if wanted not in plates.projections:
         raise UserError(
             f"there is no {wanted} projection: let imextract make one (its argument projection)",
             code="no_projection",
         )
-    return found
+    return wanted
 
 
 def _corrections(

@@ -63,7 +63,7 @@ class JteratorArguments(Arguments):
     cytoplasm: bool = Field(
         False, title="Cytoplasm", description="Also measure cells without their nuclei."
     )
-    projection: Literal["auto", "none", "max", "mean"] = Field(
+    projection: Literal["auto", "none", "max", "mean", "best"] = Field(
         "auto",
         title="Projection",
         description="auto: the projection if there is one, else each z plane on its own.",

@@ -36,7 +36,7 @@ def choose_projection(wanted: str, plates: Plates) -> str | None:
     if wanted == "none":
         return None
     if wanted == "auto":
-        return next((p for p in ("max", "mean") if p in plates.projections), None)
+        return next((p for p in ("max", "mean", "best") if p in plates.projections), None)
     if wanted not in plates.projections:
         raise UserError(
             f"there is no {wanted} projection: let imextract make one (its argument projection)",
