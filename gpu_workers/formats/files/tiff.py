@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -69,6 +70,9 @@ class TiffFile:
         for image in self._whole_images():
             page = self._page_of(image)
             self._require_alike(image, page)
+            if page.is_rgb and page.has_levels and not image.brightfield:
+                # Colour images with smaller copies are slides in transmitted light.
+                image = replace(image, brightfield=True)
             found += cut(image, page, self.page_regions(page))
         return tuple(found)
 
