@@ -32,6 +32,7 @@ with atheris.instrument_imports(include=_LIBRARIES):
     from gpu_workers.formats.files import opening
     from gpu_workers.formats.listing import scan
     from tests.fuzz.seeds import file_seeds, reader_seeds
+    from tests.fuzz.watch import named
 
 MEMORY_MB = 1024
 TIMEOUT_S = 20
@@ -87,12 +88,8 @@ def reader_target(name: str, folder: Path) -> tuple[Callable[[bytes], None], lis
             root = folder / path.relative_to(folder).parts[0]
             try:
                 reader.survey(scan(root))
-            except FileError as error:
-                assert error.files or error.code in ("no_images", "no_reader", "empty_folder"), (
-                    error
-                )
-            except UserError:
-                continue
+            except UserError as error:
+                named(error)
 
     return run, [data for _, data in metadata]
 
