@@ -46,15 +46,12 @@ def write_array(image: Path, name: str, shape: tuple[int, int, int, int]) -> Non
     ome.write_array(label_folder(image, name) / "0", metadata)
 
 
-def write_groups(
-    image: Path, names: Sequence[str], pixel_size_um: float | None, z_step_um: float | None
-) -> None:
-    """Write the metadata of the groups of an image's label images."""
+def write_groups(image: Path, names: Sequence[str]) -> None:
+    """Write the metadata of the groups of an image's label images, which lie as the image itself does."""
+    (scales,) = ome.attributes_of(image)["multiscales"]
     for name in names:
-        scales = ome.multiscales(
-            name, pixel_size_um=pixel_size_um, z_step_um=z_step_um, sampled=True
-        )
-        ome.write_group(label_folder(image, name), {"multiscales": scales, **ome.label_metadata()})
+        own = {"multiscales": [{**scales, "name": name}], **ome.label_metadata()}
+        ome.write_group(label_folder(image, name), own)
     ome.write_group(image / "labels", {"labels": list(names)})
 
 

@@ -79,7 +79,7 @@ class ZarrFile:
         scale = self.scale
         channels = multiscales.channels_of(self.attributes, c)
         pixel_size, several = scale.pixel_size_um, len(self.grid) > 1
-        stage = None if several else (scale.offset.get("y"), scale.offset.get("x"))
+        stage = (None, None) if several else (self._middle("y"), self._middle("x"))
         z_step = scale.scale.get("z") if z > 1 else None
         return tuple(
             ImageContent(
@@ -95,8 +95,8 @@ class ZarrFile:
                 z_stride=1,
                 site=str(number + 1) if several else None,
                 name=scale.name,
-                stage_y_um=stage[0] if stage else None,
-                stage_x_um=stage[1] if stage else None,
+                stage_y_um=stage[0],
+                stage_x_um=stage[1],
                 y_px=place.y if several else None,
                 x_px=place.x if several else None,
                 pixel_size_um=pixel_size,
@@ -106,6 +106,13 @@ class ZarrFile:
             )
             for number, place in enumerate(self.grid)
         )
+
+    def _middle(self, axis: str) -> float | None:
+        """Return where the middle of the image lies, as a stage would say it, µm."""
+        step, first = self.scale.scale.get(axis), self.scale.offset.get(axis)
+        if step is None or first is None:
+            return None
+        return first + step * (self.scale.size(self.array.shape, axis) - 1) / 2
 
     def read(self, page: int, sample: int = 0) -> npt.NDArray[Any]:
         """Return one plane, or a region of it."""

@@ -104,7 +104,7 @@ def _write_labels(context: StepContext, layout: Layout, labels: Sequence[LabelIm
         names.setdefault((label.plate, label.image), []).append(label.name)
     for (plate, image), own in names.items():
         folder = context.root / plate_path(context.key, layout.plate(plate)) / image
-        write_groups(folder, own, layout.pixel_size_um, layout.z_step_um)
+        write_groups(folder, own)
 
 
 def _image(entry: list[Any]) -> Image:

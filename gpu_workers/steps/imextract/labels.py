@@ -111,10 +111,10 @@ class LabelImport:
                 self._failed(found)
                 continue
             name = safe(found.name)
-            if any(i.name == name and i.image == target.image for i in self.labels):
-                self._failed(
-                    FileError(f"{shown(found.path)} has the name of another", files=(found.path,))
-                )
+            own = target.plate, target.image, name
+            if any((i.plate, i.image, i.name) == own for i in self.labels):
+                message = f"the label image {shown(found.path)} has the name of another"
+                self._failed(FileError(message, code="same_labels", files=(found.path,)))
                 continue
             try:
                 present = self._write(found, name, places, target)

@@ -279,7 +279,8 @@ def test_transformations_add_up(tmp_path: Path) -> None:
     content = _one(tmp_path)
 
     assert content.pixel_size_um == 1.0
-    assert (content.stage_y_um, content.stage_x_um, content.y_sign) == (21.0, 41.0, 1)
+    # the first pixel lies at (21, 41), the stage is over the middle of 20 x 30 px
+    assert (content.stage_y_um, content.stage_x_um, content.y_sign) == (30.5, 55.5, 1)
 
 
 def test_without_a_translation_there_is_no_position(tmp_path: Path) -> None:
