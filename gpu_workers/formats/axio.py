@@ -13,7 +13,7 @@ from gpu_workers.formats.names import share, survey_names
 from gpu_workers.formats.survey import Survey
 
 _NAME = re.compile(
-    r"(?:.*_)?(?:(?P<well>[A-P]\d{2})_)?p(?P<site>\d{1,6})"
+    r"(?:.*?_)??(?:(?P<well>[A-P]\d{2})_)?p(?P<site>\d{1,6})"
     r"(?:t(?P<t>\d{1,8}))?(?:z(?P<z>\d{1,6}))?(?P<channel>[A-Za-z][A-Za-z0-9]{0,39})?\.(?:tiff?|TIFF?|zvi|png)"
 )
 

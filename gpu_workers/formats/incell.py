@@ -231,8 +231,8 @@ class _Stack:
                 key=wave,
                 name=(f"{excitation.get('name', wave)} - {own}" if names[own] > 1 else own)
                 or f"wv {wave}",
-                wavelength_nm=None if unstained else number(emission.get("wavelength")),
-                excitation_nm=number(excitation.get("wavelength")),
+                wavelength_nm=None if unstained else number(emission.get("wavelength")) or None,
+                excitation_nm=number(excitation.get("wavelength")) or None,
                 exposure_ms=number(exposure.get("time")),
                 brightfield=unstained,
             )

@@ -250,7 +250,7 @@ class ReaderConformance:
         small, large = tmp_path / "small", tmp_path / "large"
         small.mkdir()
         large.mkdir()
-        if not (self.grow(small, 250) and self.grow(large, 2000)):
+        if not (self.grow(small, 100) and self.grow(large, 800)):
             pytest.skip("one file holds all")
         reader = readers.load(self.reader)
 

@@ -15,6 +15,14 @@ from tests.data_sets import data_set
 from tests.unit.formats import folders
 
 
+def _rename(file: Path, pattern: str, replacement: str) -> bool:
+    """Let the first image that a metadata file names lie outside the folder."""
+    text, n = re.subn(pattern, replacement, file.read_text(), count=1)
+    file.write_text(text)
+    assert n == 1
+    return True
+
+
 class TestCellVoyager(ReaderConformance):
     reader = "cellvoyager"
     metadata = ("MeasurementData.mlf",)
@@ -24,13 +32,12 @@ class TestCellVoyager(ReaderConformance):
         folders.cellvoyager(folder, [(1, 1), (2, 3)])
 
     def grow(self, folder: Path, n: int) -> bool:
-        folders.cellvoyager(folder, [(r, c) for r in range(1, 6) for c in range(1, 6)], n // 50)
+        wells = [(row, column) for row in range(1, 6) for column in range(1, 6)]
+        folders.cellvoyager(folder, wells, n // 50)
         return True
 
     def escape(self, folder: Path) -> bool:
-        file = folder / "MeasurementData.mlf"
-        file.write_text(re.sub(">p_[^<]*<", ">../secret.tif<", file.read_text(), count=1))
-        return True
+        return _rename(folder / "MeasurementData.mlf", ">p_[^<]*<", ">../secret.tif<")
 
     def real(self) -> list[Path]:
         return [p for p in data_set("cellvoyager_cv8000_meta").iterdir() if p.is_dir()]
@@ -63,6 +70,145 @@ class TestImageXpress(ReaderConformance):
             plates / "9987_Plate_3433",
             data_set("imagexpress_guid_layout") / "2023-02-21",
         ]
+
+
+class TestHarmony5(ReaderConformance):
+    reader = "harmony"
+    metadata = ("Index.idx.xml",)
+    xml = True
+    version = 5
+
+    def build(self, folder: Path) -> None:
+        folders.harmony(folder, version=self.version)
+
+    def grow(self, folder: Path, n: int) -> bool:
+        folders.harmony(folder, n_fields=n // 4, version=self.version)
+        return True
+
+    def escape(self, folder: Path) -> bool:
+        return _rename(folder / self.metadata[0], "<URL>[^<]*<", "<URL>../secret.tif<")
+
+    def real(self) -> list[Path]:
+        root = data_set("operetta_harmony_2field")
+        return [root / "Images", *root.glob("extra_*")]
+
+
+class TestHarmony7(TestHarmony5):
+    metadata = ("Index.xml",)
+    version = 7
+
+
+class TestInCell(ReaderConformance):
+    reader = "incell"
+    metadata = ("plate.xdce",)
+    xml = True
+
+    def build(self, folder: Path) -> None:
+        folders.incell(folder)
+
+    def grow(self, folder: Path, n: int) -> bool:
+        folders.incell(folder, n_fields=n // 2)
+        return True
+
+    def escape(self, folder: Path) -> bool:
+        return _rename(folder / "plate.xdce", 'filename="[^"]*"', 'filename="..\\\\\\\\secret.tif"')
+
+    def real(self) -> list[Path]:
+        root = data_set("incell6000_xdce_meta")
+        return [root, root / "cycle_0"]
+
+
+class TestInCellNames(ReaderConformance):
+    reader = "incell"
+
+    def build(self, folder: Path) -> None:
+        names = [
+            f"A - 0{c}(fld {f} wv Blue - FITC z {z}).tif"
+            for c in (1, 2)
+            for f in (1, 2)
+            for z in (1, 2)
+        ]
+        folders.touch(folder, names)
+
+    def grow(self, folder: Path, n: int) -> bool:
+        folders.touch(folder, [f"A - 01(fld {f} wv Blue - FITC).tif" for f in range(n)])
+        return True
+
+
+class TestVisiView(ReaderConformance):
+    reader = "visiview"
+    metadata = ("exp.nd",)
+
+    def build(self, folder: Path) -> None:
+        folders.visiview(
+            folder, stages=("row:A,column:1,site:1", "row:A,column:1,site:2"), n_tpoints=2
+        )
+
+    def grow(self, folder: Path, n: int) -> bool:
+        folders.visiview(folder, stages=[f"Position{i}" for i in range(n // 2)])
+        return True
+
+
+class TestScanr(ReaderConformance):
+    reader = "scanr"
+    metadata = ("experiment_descriptor.xml",)
+    xml = True
+
+    def build(self, folder: Path) -> None:
+        folders.scanr(folder)
+
+    def grow(self, folder: Path, n: int) -> bool:
+        folders.scanr(folder, n_positions=n // 2)
+        return True
+
+
+class TestEmbl(ReaderConformance):
+    reader = "scanr"
+
+    def build(self, folder: Path) -> None:
+        folders.touch(folder, [f"x--a--b--W0001--P001--T{t:05d}--Z000--C.tif" for t in range(5)])
+
+    def grow(self, folder: Path, n: int) -> bool:
+        folders.touch(folder, [f"x--a--b--W0001--P001--T{t:05d}--Z000--C.tif" for t in range(n)])
+        return True
+
+
+class TestCellomics(ReaderConformance):
+    reader = "cellomics"
+
+    def build(self, folder: Path) -> None:
+        names = [f"AS_1_{w}f0{f}d{c}.TIF" for w in ("A01", "B02") for f in (0, 1) for c in (0, 1)]
+        folders.touch(folder, names)
+
+    def grow(self, folder: Path, n: int) -> bool:
+        folders.touch(folder, [f"AS_1_A01f{f:02d}d0.C01" for f in range(n)])
+        return True
+
+
+class TestAxio(ReaderConformance):
+    reader = "axio"
+
+    def build(self, folder: Path) -> None:
+        folders.touch(folder, [f"slide_p{p}{c}.tif" for p in (1, 2) for c in ("DAPI", "c2")])
+
+    def grow(self, folder: Path, n: int) -> bool:
+        folders.touch(folder, [f"slide_p{p}DAPI.tif" for p in range(n)])
+        return True
+
+
+class TestTileConfiguration(ReaderConformance):
+    reader = "tileconfiguration"
+    metadata = ("TileConfiguration.txt",)
+
+    def build(self, folder: Path) -> None:
+        folders.tiles(folder)
+
+    def grow(self, folder: Path, n: int) -> bool:
+        folders.tiles(folder, n)
+        return True
+
+    def escape(self, folder: Path) -> bool:
+        return _rename(folder / "TileConfiguration.txt", r"tile_0\.tif", "../secret.tif")
 
 
 class TestPattern(ReaderConformance):
