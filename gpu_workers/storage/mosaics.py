@@ -1,4 +1,4 @@
-"""The mosaic's manifest, and the counts that its jobs leave for it; entry point: `load_mosaic`.
+"""The mosaic's manifest; entry point: `load_mosaic`.
 
 A mosaic of a plate is an OME-Zarr 0.5 image at ``mosaics/<key>/<plate.slug>.zarr`` (see
 `gpu_workers.storage.pyramid`); ``mosaics/<key>/mosaic.json`` describes those of all plates.
@@ -6,15 +6,11 @@ A mosaic of a plate is an OME-Zarr 0.5 image at ``mosaics/<key>/<plate.slug>.zar
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from gpu_workers.errors import FileError
 from gpu_workers.messages import Json, Message
 from gpu_workers.storage import paths
 
@@ -90,40 +86,15 @@ def image_path(key: str, slug: str) -> str:
 
 
 def part_path(key: str, part: str) -> str:
-    """Path of what one run job counted, below the experiment's folder."""
+    """Path of what one run job left for the later ones, below the experiment's folder."""
     return f"{paths.mosaic_folder(key)}/parts/{part}"
+
+
+def units_path(key: str) -> str:
+    """Path of the table of what a mosaic consists of, for later ones to take over."""
+    return f"{paths.mosaic_folder(key)}/units.parquet"
 
 
 def load_mosaic(root: Path, manifest: str) -> MosaicManifest:
     """Read a manifest named by ``inputs["mosaic"]``."""
     return MosaicManifest.model_validate_json((root / manifest).read_bytes())
-
-
-def save_counts(path: Path, counts: dict[int, NDArray[np.uint64]]) -> None:
-    """Write how often each 16-bit value occurred, per channel, without the ends that are zero."""
-    arrays: dict[str, NDArray[np.uint64]] = {}
-    for channel, values in counts.items():
-        used = np.flatnonzero(values)
-        first, last = (int(used[0]), int(used[-1])) if len(used) else (0, 0)
-        arrays[f"{channel}-{first}"] = values[first : last + 1]
-    stream = io.BytesIO()
-    np.savez_compressed(stream, allow_pickle=False, **arrays)
-    paths.write_atomically(path, stream.getvalue())
-
-
-def add_counts(path: Path, totals: dict[int, NDArray[np.uint64]]) -> None:
-    """Add what `save_counts` wrote to the totals of each channel.
-
-    Raises
-    ------
-    FileError
-        The file is missing or damaged.
-    """
-    try:
-        with np.load(path) as data:
-            for name in data.files:
-                channel, first = map(int, name.split("-"))
-                values = data[name]
-                totals[channel][first : first + len(values)] += values
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path.name}, which a job of this step wrote, cannot be read") from error

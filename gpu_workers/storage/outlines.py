@@ -319,8 +319,8 @@ def tile(
     Returns
     -------
     bytes
-        Empty where there is no object, and for regions of the layout, which have no outlines. Outlines reach beyond the tile; each object that touches
-        several tiles is whole in each.
+        Empty where there is no object, and for regions of the layout, which have no outlines.
+        Outlines reach beyond the tile; each object that touches several tiles is whole in each.
 
     Raises
     ------

@@ -30,6 +30,8 @@ Array = NDArray[np.unsignedinteger]
 Place = tuple[int, int, int]  # t, c, z
 Halve = Callable[[Array, int, int, int], Array]  # (a shard, its level, its y and x there in px)
 Source = Callable[[Place, int, int], Array | None]  # (place, shard row, shard column)
+# (level, place, sy, sx) -> whether the shard and all below it need not be made
+Taken = Callable[[int, Place, int, int], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class Pyramid:
         sx: int,
         halve: Halve,
         source: Source | None = None,
+        taken: Taken | None = None,
     ) -> int:
         """Make a shard of the round's top level and all below it; return the bytes written.
 
@@ -171,8 +174,12 @@ class Pyramid:
             there in pixels.
         source
             Gives the shards of level 0; needed by the round that makes level 0 only.
+        taken
+            Asked of each shard before it is made: whether it is there already, with all below it.
         """
-        return self._build(round_.top, round_.bottom, place, sy, sx, halve, source)[1]
+        if taken is not None and taken(round_.top, place, sy, sx):
+            return 0
+        return self._build(round_.top, round_.bottom, place, sy, sx, halve, source, taken)[1]
 
     def _build(
         self,
@@ -183,6 +190,7 @@ class Pyramid:
         sx: int,
         halve: Halve,
         source: Source | None,
+        taken: Taken | None,
     ) -> tuple[Array | None, int]:
         rows, columns = self.grid(level)
         if sy >= rows or sx >= columns:
@@ -198,7 +206,10 @@ class Pyramid:
         image = None
         for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
             y, x = 2 * sy + i, 2 * sx + j
-            part, size = self._build(level - 1, bottom, place, y, x, halve, source)
+            if taken is not None and level > bottom and taken(level - 1, place, y, x):
+                part, size = self.read_shard(level - 1, place, y, x), 0
+            else:
+                part, size = self._build(level - 1, bottom, place, y, x, halve, source, taken)
             written += size
             if part is None:
                 continue

@@ -30,8 +30,8 @@ class BuildBatch(Message):
 
     @property
     def part(self) -> str:
-        """Name of the file of counts that the job leaves."""
-        return f"counts-{paths.content_key(self.model_dump(mode='json'))}.npz"
+        """Name of the table of units that the job leaves."""
+        return f"units-{paths.content_key(self.model_dump(mode='json'))}.parquet"
 
 
 class RangeBatch(Message):

@@ -10,9 +10,11 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field, TypeAdapter
 
+from gpu_workers.errors import FileError
 from gpu_workers.imaging.mosaic import N_VALUES, finite_range
 from gpu_workers.messages import Json, Plan, Problem
 from gpu_workers.registry import Step, StepContext, StepOutput
+from gpu_workers.steps.illuminati.counting import CountingPainter
 from gpu_workers.steps.illuminati.painting import Painter
 from gpu_workers.steps.illuminati.planning import (
     BuildBatch,
@@ -33,6 +35,14 @@ from gpu_workers.steps.illuminati.regions import (
     build_regions,
     finish_regions,
     region_batches,
+)
+from gpu_workers.steps.illuminati.reuse import (
+    Digests,
+    Earlier,
+    Node,
+    base_of,
+    read_nodes,
+    write_nodes,
 )
 from gpu_workers.steps.illuminati.summary import stored_window, summarise
 from gpu_workers.storage import mosaics, ome, paths
@@ -62,7 +72,7 @@ class Illuminati(Step[IlluminatiArguments]):
     name: ClassVar[str] = "illuminati"
     title: ClassVar[str] = "Build mosaics"
     help: ClassVar[str] = "Paste the sites of each plate into one image that zooms seamlessly."
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("layout", "plates")
     Arguments: ClassVar[type[IlluminatiArguments]] = IlluminatiArguments
 
@@ -103,11 +113,11 @@ class Illuminati(Step[IlluminatiArguments]):
         recipe = Recipe.resolve(context, arguments)
         maps = _value_maps(recipe, context)
         totals = {c.index: np.zeros(N_VALUES, np.uint64) for c in recipe.layout.channels}
-        for plate in recipe.layout.plates:
-            for batch in _counted(recipe, context.key, plate):
-                mosaics.add_counts(
-                    context.root / mosaics.part_path(context.key, batch.part), totals
-                )
+        nodes = _nodes(recipe, context)
+        for node in nodes:
+            end = node.first + len(node.counts)
+            totals[node.spot[1][1]][node.first : end] += node.counts.astype(np.uint64)
+        write_nodes(context.root / mosaics.units_path(context.key), nodes)
         manifest = MosaicManifest(
             key=context.key,
             layout=recipe.layout.key,
@@ -159,11 +169,22 @@ def _range_batches(recipe: Recipe) -> Iterator[RangeBatch]:
             yield from range_batches(plate, channel, planes)
 
 
-def _counted(recipe: Recipe, key: str, plate: PlateLayout) -> Iterator[BuildBatch]:
-    """Yield the batches that have pasted pixels, and so left counts."""
+def _built(recipe: Recipe, key: str, plate: PlateLayout) -> Iterator[BuildBatch]:
+    """Yield the batches of all rounds that made a plate's image."""
     for round_ in _rounds(recipe, plate):
-        if round_.bottom == 0:
-            yield from build_batches(plate, _pyramid(recipe, key, plate), round_, recipe.places)
+        yield from build_batches(plate, _pyramid(recipe, key, plate), round_, recipe.places)
+
+
+def _nodes(recipe: Recipe, context: StepContext) -> list[Node]:
+    """Return what the image consists of, as the jobs have left it; FileError if a part is missing."""
+    found: list[Node] = []
+    for plate in recipe.layout.plates:
+        for batch in _built(recipe, context.key, plate):
+            nodes = read_nodes(context.root / mosaics.part_path(context.key, batch.part))
+            if not nodes:
+                raise FileError(f"{batch.part}, which a job of this step wrote, is not there")
+            found += nodes
+    return found
 
 
 def _find_range(recipe: Recipe, context: StepContext, work: RangeBatch) -> StepOutput:
@@ -198,22 +219,48 @@ def _value_maps(recipe: Recipe, context: StepContext) -> dict[int, ValueMap]:
 def _build(recipe: Recipe, context: StepContext, work: BuildBatch) -> StepOutput:
     plate = recipe.layout.plate(work.plate)
     pyramid = _pyramid(recipe, context.key, plate)
-    read = partial(recipe.read_stored, plate.id, _value_maps(recipe, context))
-    painter = Painter(plate, pyramid.shard, read, pyramid.padding_of)
+    maps = _value_maps(recipe, context)
+    read = partial(recipe.read_stored, plate.id, maps)
+    painter = CountingPainter(Painter(plate, pyramid.shard, read, pyramid.padding_of))
     source = painter.shard if work.bottom == 0 else None
+    known = Digests(
+        context.root, recipe.plates, plate, recipe.projection, _signatures(recipe, maps)
+    )
+    digests = known.of(pyramid, work)
+    base = base_of(context.root, context.key)
+    earlier = Earlier.open(context.root, base, pyramid, work.bottom, digests)
     round_ = Round(work.bottom, work.top)
     written = done = 0
     total = len(work.places) * len(work.shards)
     for place in work.places:
-        halve = partial(painter.halve, place)
+        halve = partial(painter.painter.halve, place)
         for sy, sx in work.shards:
-            written += pyramid.build(round_, place, sy, sx, halve, source)
+            written += pyramid.build(round_, place, sy, sx, halve, source, earlier.take)
             done += 1
             context.progress(done / total, f"part {done} of {total}")
-    if work.bottom == 0:
-        counts = {c: banks.sum(axis=0) for c, banks in painter.counts.items()}
-        mosaics.save_counts(context.root / mosaics.part_path(context.key, work.part), counts)
-    return StepOutput({"bytes": written})
+    path = mosaics.image_path(context.key, plate.slug)
+    nodes = [painter.node(d, path, spot, earlier.nodes.get(d)) for spot, d in digests.items()]
+    write_nodes(context.root / mosaics.part_path(context.key, work.part), nodes)
+    return StepOutput({"bytes": written, "linked": earlier.linked})
+
+
+def _signatures(recipe: Recipe, maps: dict[int, ValueMap]) -> dict[int, Json]:
+    """Return, for each channel, what besides the raw pixels decides the stored ones."""
+    inputs = recipe.context.inputs
+    return {
+        c.index: {
+            "version": Illuminati.VERSION,
+            "dtype": c.dtype,
+            "padding": padding_of(c),
+            "map": [maps[c.index].scale, maps[c.index].offset],
+            "projection": recipe.projection,
+            "correction": [inputs.get("illumination"), recipe.corrected[c.index]]
+            if c.index in recipe.corrected
+            else None,
+            "alignment": inputs.get("alignment"),
+        }
+        for c in recipe.layout.channels
+    }
 
 
 def _finish(
