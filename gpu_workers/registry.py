@@ -29,6 +29,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "metaconfig": "gpu_workers.steps.metaconfig:MetaConfig",
         "imextract": "gpu_workers.steps.imextract:ImExtract",
         "corilla": "gpu_workers.steps.corilla:Corilla",
+        "align": "gpu_workers.steps.align:Align",
         "illuminati": "gpu_workers.steps.illuminati:Illuminati",
         "jterator": "gpu_workers.steps.jterator:Jterator",
     },

@@ -58,12 +58,15 @@ class Agreement:
     shifts : ndarray of float64, shape (n, 2)
     outlier : ndarray of bool, shape (n,)
         Fields whose own measurement is not used.
+    away : ndarray of float64, shape (n,)
+        How far (px) each measurement is from what the neighbours say; NaN where it is not believed.
     model : Rigid or None
         None where nothing was believed.
     """
 
     shifts: Numbers
     outlier: NDArray[np.bool_]
+    away: Numbers
     model: Rigid | None
 
 
@@ -170,14 +173,15 @@ def agree(
     """
     told = (confidence >= least_confidence) & np.isfinite(shifts).all(axis=1)
     if not told.any():
-        return Agreement(np.zeros((len(shifts), 2)), ~told, None)
+        nobody = np.full(len(shifts), np.nan)
+        return Agreement(np.zeros((len(shifts), 2)), ~told, nobody, None)
     model = fit_rigid(positions[told], shifts[told], np.maximum(confidence[told], 1e-3))
     predicted = model.at(positions)
     deviation = shifts - predicted
     expected = predicted + _expected(positions, told, deviation)
     outlier = ~told
+    away = np.where(told, np.linalg.norm(shifts - expected, axis=1), np.nan)
     if told.sum() >= LEAST_TO_JUDGE:
-        away = np.linalg.norm(shifts - expected, axis=1)
         limit = max(tolerance, _STRICT * _TO_SIGMA * float(np.median(away[told])))
         outlier |= told & ~(away <= limit)
-    return Agreement(np.where(outlier[:, None], expected, shifts), outlier, model)
+    return Agreement(np.where(outlier[:, None], expected, shifts), outlier, away, model)
