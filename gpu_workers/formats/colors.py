@@ -22,12 +22,16 @@ _STAINS: Final[tuple[tuple[str, str], ...]] = (
     (r"cy5|far.?red|alexa.?(633|647|660)|\baf?6(33|47|60)|draq", MAGENTA),
     (r"bright.?field|transmitted|\bbf\b|phase|\bdic\b|\btl\b", GREY),
 )
+# The red, green and blue of a colour image, whatever is stained in it.
+_COMPONENT: Final = re.compile(r"(?:^| )(?:red|green|blue)$")
 _BANDS: Final[tuple[tuple[float, str], ...]] = (
     (480, BLUE), (500, CYAN), (545, GREEN), (575, YELLOW), (610, ORANGE), (640, RED), (900, MAGENTA),
 )  # fmt: skip
 
 
 def _known(channel: ChannelFacts) -> str | None:
+    if channel.color and _COMPONENT.search(channel.name):
+        return channel.color
     for stain, color in _STAINS:
         if re.search(stain, channel.name, re.IGNORECASE):
             return color

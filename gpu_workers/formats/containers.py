@@ -94,7 +94,9 @@ class _ContainerReader:
             "{n} {file is|files are} no " + self.suffix + " {file|files} and {is|are} left out",
             [f.path for f in listing.images() if f.path not in own],
         )
-        return Survey(VendorFacts(reader=self.name), planes, [], list(problems), files)
+        return Survey(
+            VendorFacts(reader=self.name, own_sizes=True), planes, [], list(problems), files
+        )
 
 
 class Nd2Reader(_ContainerReader):

@@ -74,7 +74,11 @@ class ImagesReader:
         """Return each image file as one site."""
         files, problems = without_masks(listing.images())
         return Survey(
-            VendorFacts(reader=self.name), files_as_sites(files), [], list(problems), files
+            VendorFacts(reader=self.name, own_sizes=True),
+            files_as_sites(files),
+            [],
+            list(problems),
+            files,
         )
 
 
@@ -104,7 +108,7 @@ class ChannelPagesReader:
         channels = tuple(
             ChannelFacts(key=str(n), name=f"Channel{n}") for n in range(1, len(pages) + 1)
         )
-        facts = VendorFacts(reader=self.name, channels=channels)
+        facts = VendorFacts(reader=self.name, channels=channels, own_sizes=True)
         return Survey(facts, planes, [], list(problems), files)
 
 

@@ -124,9 +124,6 @@ def inspect(folder: Path, microscope: str | None = None, pattern: str | None = N
     opened.look(survey)
     found = opened.expanded(survey)
     problems = [*listing.problems, *survey.problems, *opened.problems, *found.problems]
-    problems += aggregate(
-        "unplaced", "{n} {image has|images have} no place in the list of positions", survey.unplaced
-    )
     if not survey.planes:
         message = "none of the images is there" if survey.absent else "there is no image"
         problems.append(Problem(severity="error", code="no_images", message=message))

@@ -84,7 +84,9 @@ class OmeTiffReader:
             "file_missing", "{n} {file is|files are} named by OME-XML but {isn't|aren't} there",
             sorted(set(missing)),
         )  # fmt: skip
-        return Survey(VendorFacts(reader=self.name), planes, [], list(problems), masters)
+        return Survey(
+            VendorFacts(reader=self.name, own_sizes=True), planes, [], list(problems), masters
+        )
 
 
 def _is_companion(entry: FileEntry) -> bool:

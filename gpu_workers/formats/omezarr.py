@@ -204,7 +204,7 @@ class _Walk:
         if not self.plates:
             planes, problems = _single(self.images)
             self.problems += problems
-            return VendorFacts(reader=OmeZarrReader.name), planes
+            return VendorFacts(reader=OmeZarrReader.name, own_sizes=True), planes
         plate, *others = self.plates
         self.problems += aggregate(
             "several_plates",

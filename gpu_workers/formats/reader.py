@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol, cast, runtime_checkable
 
 from gpu_workers import registry
 from gpu_workers.errors import FileError
-from gpu_workers.formats.listing import Listing
+from gpu_workers.formats.listing import Listing, aggregate
 from gpu_workers.formats.survey import Survey
 from gpu_workers.messages import Problem
 
@@ -15,8 +15,8 @@ from gpu_workers.messages import Problem
 class Reader(Protocol):
     """A microscope format. Registered in the family ``readers``; made without arguments.
 
-    A reader looks at names and the vendor's metadata files and never opens an image file: headers
-    are read for every format alike by `gpu_workers.formats.pixels`.
+    A reader looks at names and the vendor's metadata files and never opens an image file: what
+    files hold is asked for every format alike through `gpu_workers.formats.files`.
     """
 
     name: ClassVar[str]
@@ -68,8 +68,16 @@ def choose(listing: Listing, microscope: str | None = None, pattern: str | None 
 
 
 def survey_of(reader: Reader, listing: Listing, pattern: str | None) -> Survey:
-    """Return what a reader finds, with a problem where it has no use for the given pattern."""
+    """Return what a reader finds, with problems for images without a place and a pattern without use."""
     survey = reader.survey(listing, pattern)
+    if not any(p.code.startswith("unplaced") for p in survey.problems):
+        survey.problems.extend(
+            aggregate(
+                "unplaced",
+                "{n} {image has no place|images have no places} in the list of positions and {is|are} left out",
+                survey.unplaced,
+            )
+        )
     if pattern and reader.name != "pattern":
         message = f"the {reader.name} reader doesn't use the pattern for file names"
         survey.problems.append(Problem(code="pattern_ignored", message=message))

@@ -70,7 +70,9 @@ class SlidesReader:
         problems += aggregate(
             "no_slide", "{n} {image is no slide|images are no slides} and {is|are} left out", others
         )
-        facts = VendorFacts(reader=self.name, plate_format=size, n_rows=n_rows, n_columns=n_columns)
+        facts = VendorFacts(
+            reader=self.name, plate_format=size, n_rows=n_rows, n_columns=n_columns, own_sizes=True
+        )
         return Survey(facts, planes, [], list(problems), ordered)
 
 

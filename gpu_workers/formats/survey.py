@@ -95,6 +95,9 @@ class VendorFacts(Message):
     magnification: float | None = None
     acquired_at: str | None = Field(None, description="ISO 8601")
     t_step_s: float | None = None
+    own_sizes: bool = Field(
+        False, description="every file is a picture of its own: sites may differ in size"
+    )
 
 
 @dataclass(frozen=True, slots=True)

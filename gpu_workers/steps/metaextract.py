@@ -91,13 +91,6 @@ class MetaExtract(Step[MetaExtractArguments]):
         batches: list[Json] = []
         for number, acquisition, listing, reader, survey in surveys:
             context.problems.extend((*listing.problems, *survey.problems))
-            context.problems.extend(
-                aggregate(
-                    "unplaced",
-                    f"{{n}} {{image|images}} of {acquisition.name!r} {{has|have}} no place in its list of "
-                    "positions and {is|are} left out", survey.unplaced,
-                )
-            )  # fmt: skip
             n = _write_survey(context.root, key, number, acquisition, listing, reader, survey)
             batches += [
                 {

@@ -52,9 +52,7 @@ def build(
     problems += checks.sources(ordered, acquisitions, multiplexing)
     planes = _concatenate(ordered, keys)
     names = {str(s.acquisition.plate): s.acquisition.plate_name for s in ordered}
-    # Images of any name are fields of their own: none of them has a wrong size.
-    unlike = frozenset(str(s.acquisition.plate) for s in ordered if s.facts.reader == "images")
-    planes = checks.of_one_kind(planes, names, problems, unlike)
+    planes = checks.of_one_kind(planes, names, problems)
     planes = checks.of_imaged_sites(planes, problems)
     if planes.empty:
         raise nothing_left(problems)
@@ -148,6 +146,7 @@ def _concatenate(sources: Sequence[Source], keys: Keys) -> Any:
         frame = source.planes.drop(columns="image")
         frame["plate"] = str(source.acquisition.plate)
         frame["acquisition"] = identifier
+        frame["own_sizes"] = source.facts.own_sizes
         place = pd.MultiIndex.from_frame(frame[["cycle", "channel"]])
         index = {(cycle, key): n for (a, cycle, key), n in keys.items() if a == identifier}
         frame["c"] = pd.Series(index).reindex(place).to_numpy().astype(np.int64)

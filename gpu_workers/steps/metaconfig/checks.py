@@ -134,23 +134,17 @@ def _cycles(
             yield Problem(code="cycles_differ", message=message[:1000])
 
 
-def of_one_kind(
-    planes: Any,
-    names: dict[str, str],
-    problems: list[Problem],
-    unlike: frozenset[str] = frozenset(),
-) -> Any:
+def of_one_kind(planes: Any, names: dict[str, str], problems: list[Problem]) -> Any:
     """Return the planes without those of another size or type than the others.
 
     One type holds in each channel of an acquisition, one size in each site, and in the whole plate but
-    where files place its sites in pixels, and in plates whose images have nothing to do with each other
-    (`unlike`).
+    where files place its sites in pixels, or are pictures of their own (`VendorFacts.own_sizes`).
     """
     import pandas as pd
 
     kept = []
     for plate, rows in planes.groupby("plate", sort=False):
-        free = plate in unlike or bool(rows[["y_px", "x_px"]].notna().all(axis=None))
+        free = bool(rows["own_sizes"].all() or rows[["y_px", "x_px"]].notna().all(axis=None))
         sizes = rows["height"] * (1 << 32) + rows["width"]
         groups = [rows["well"], rows["site"]] if free else [pd.Series(0, index=rows.index)]
         usual = sizes.groupby(groups).transform(lambda s: s.value_counts().idxmax())

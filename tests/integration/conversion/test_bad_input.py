@@ -111,7 +111,7 @@ def test_a_missing_plane(folder: Path) -> None:
     result = _convert(folder)
 
     (problem,) = (p for p in result.problems if p.code == "missing_planes")
-    assert "A02 site 2 Channel1" in problem.message
+    assert "A02 site 2 w1" in problem.message
     _only_the_victim_is_missing(result)
 
 
@@ -453,7 +453,7 @@ def test_plates_of_different_bit_depth_and_size_are_kept_exactly(tmp_path: Path)
     stored = result.plates.read(shallow.id, 0, 0, 0, 0)
     np.testing.assert_array_equal(stored, image(0, dtype="uint8", size=(30, 90)))
     (problem,) = (p for p in result.problems if p.code == "types_differ")
-    assert "Channel1" in problem.message
+    assert "channel w1" in problem.message
     assert "plate 'plate 1', 'acquisition 1': uint8" in problem.message
 
 

@@ -107,7 +107,7 @@ def test_acquisitions_in_multiplexing_are_cycles(tmp_path: Path) -> None:
     result = convert(tmp_path, experiment(first, second, plates=[1, 1], mode="multiplexing"))
 
     layout = result.layout
-    assert [c.name for c in layout.channels] == ["0_Channel1", "0_Channel2", "1_Channel1"]
+    assert [c.name for c in layout.channels] == ["0_w1", "0_w2", "1_w1"]
     assert (layout.n_tpoints, layout.n_cycles) == (1, 2)
     np.testing.assert_array_equal(
         result.plates.read(layout.plates[0].id, 0, 0, 2, 0), read_plane(second, "p_A01_s1_w1.tif")
