@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +49,7 @@ class CziFile:
         facts = facts_of(self._segments.metadata())
         groups = self._groups()
         ranks = [_ranks(getattr(b, d) for b in self._blocks) for d in "tcz"]
+        places = _Places(groups, facts)
         images = []
         budget = MAX_TAGGED
         for key, pages in groups.items():
@@ -56,7 +57,7 @@ class CziFile:
             if budget > 0:
                 image, used = self._tagged(image, budget)
                 budget -= used
-            images.append(_placed(image, key, facts, groups))
+            images.append(places.place(image, key))
         return _relative_times(tuple(images))
 
     def read(self, page: int, sample: int = 0) -> npt.NDArray[Any]:
@@ -133,7 +134,9 @@ class CziFile:
                     number(tags.findtext("./Tags/StageYPosition")),
                     number(tags.findtext("./Tags/StageXPosition")),
                 )
-        planes = tuple(replace(p, time_s=times.get(p.t)) for p in image.planes)
+        planes = image.planes
+        if times:
+            planes = tuple(replace(p, time_s=times.get(p.t)) for p in planes)
         y, x = stage or (None, None)
         return replace(image, planes=planes, stage_y_um=y, stage_x_um=x), used
 
@@ -177,45 +180,50 @@ def _channels(facts: CziFacts, numbers: list[int]) -> tuple[Any, ...]:
     return tuple(known[n] for n in numbers)
 
 
-def _placed(
-    image: ImageContent, key: _Key, facts: CziFacts, groups: dict[_Key, list[int]]
-) -> ImageContent:
-    """Return the image with its well and site."""
-    number_, tile, others, _ = key
-    scene = facts.scenes.get(number_)
-    parts = []
-    varying = len({k[2] for k in groups}) > 1
-    if number_ >= 0 and len({k[0] for k in groups}) > 1:
-        parts.append(_scene_name(number_, scene, facts))
-    if tile >= 0:
-        parts.append(str(tile + 1))
-    if varying:
-        parts.append("".join(f"{name}{value}" for name, value in others))
-    alone = len({k[:3] for k in groups}) == 1
-    centre = (
-        (scene.stage_y_um, scene.stage_x_um) if scene is not None and tile < 0 else (None, None)
-    )
-    return replace(
-        image,
-        well=scene.well if scene is not None else None,
-        site="-".join(p for p in parts if p) or None,
-        name=scene.name if scene is not None else None,
-        # One image says nothing of where others lie: files of one well would all stand at 0, 0.
-        y_px=None if alone else image.y_px,
-        x_px=None if alone else image.x_px,
-        stage_y_um=image.stage_y_um if image.stage_y_um is not None else centre[0],
-        stage_x_um=image.stage_x_um if image.stage_x_um is not None else centre[1],
-    )
+class _Places:
+    """Wells, sites and positions of images, by scene, tile and the dimensions without a meaning here."""
 
+    def __init__(self, keys: Collection[_Key], facts: CziFacts):
+        self._scenes = facts.scenes
+        self._several_scenes = len({k[0] for k in keys}) > 1
+        self._several_others = len({k[2] for k in keys}) > 1
+        self._alone = len({k[:3] for k in keys}) == 1
+        self._per_well = Counter(s.well for s in facts.scenes.values())
+        self._per_name = Counter((s.well, s.name) for s in facts.scenes.values())
 
-def _scene_name(index: int, scene: Scene | None, facts: CziFacts) -> str:
-    """Return what tells a scene from the others of its well; nothing if it is the only one."""
-    if scene is None:
-        return str(index + 1)
-    same = [s for s in facts.scenes.values() if s.well == scene.well]
-    if scene.well is not None and len(same) == 1:
-        return ""
-    return scene.name if [s.name for s in same].count(scene.name) == 1 else str(index + 1)
+    def place(self, image: ImageContent, key: _Key) -> ImageContent:
+        """Return the image with its well, site and position."""
+        number, tile, others, _ = key
+        scene = self._scenes.get(number)
+        parts = []
+        if number >= 0 and self._several_scenes:
+            parts.append(self._scene_name(number, scene))
+        if tile >= 0:
+            parts.append(str(tile + 1))
+        if self._several_others:
+            parts.append("".join(f"{name}{value}" for name, value in others))
+        y, x = image.stage_y_um, image.stage_x_um
+        if scene is not None and tile < 0 and y is None and x is None:
+            y, x = scene.stage_y_um, scene.stage_x_um
+        return replace(
+            image,
+            well=scene.well if scene is not None else None,
+            site="-".join(p for p in parts if p) or None,
+            name=scene.name if scene is not None else None,
+            # One image says nothing of where others lie: files of one well would all stand at 0, 0.
+            y_px=None if self._alone else image.y_px,
+            x_px=None if self._alone else image.x_px,
+            stage_y_um=y,
+            stage_x_um=x,
+        )
+
+    def _scene_name(self, index: int, scene: Scene | None) -> str:
+        """Return what tells a scene from the others of its well; nothing if it is the only one."""
+        if scene is None:
+            return str(index + 1)
+        if scene.well is not None and self._per_well[scene.well] == 1:
+            return ""
+        return scene.name if self._per_name[scene.well, scene.name] == 1 else str(index + 1)
 
 
 def _seconds(text: str | None) -> float | None:
@@ -232,7 +240,9 @@ def _seconds(text: str | None) -> float | None:
 
 def _relative_times(images: tuple[ImageContent, ...]) -> tuple[ImageContent, ...]:
     """Return the images with seconds since the first plane."""
-    start = min((p.time_s for i in images for p in i.planes if p.time_s is not None), default=0.0)
+    start = min((p.time_s for i in images for p in i.planes if p.time_s is not None), default=None)
+    if start is None:
+        return images
     return tuple(
         replace(
             i,

@@ -25,6 +25,8 @@ BYTES_PER_PIXEL: Final = 12
 _HEADER: Final = 32
 _ENTRY: Final = struct.Struct("<2siqiiB5xi")
 _DIMENSION: Final = struct.Struct("<4siifi")
+_KNOWN: Final = frozenset("XYTCZSM")
+_LETTERS: Final = {f"{k}\0\0\0".encode(): k for k in "XYTCZSMHIVRB"}
 _UNCOMPRESSED, _JPEG, _LZW, _JPEG_XR, _ZSTD0, _ZSTD1 = 0, 1, 2, 4, 5, 6
 # Pixel type -> dtype, samples as stored (in the order blue, green, red).
 PIXEL_TYPES: Final = {
@@ -151,7 +153,7 @@ class Segments:
         size: dict[str, int] = {}
         reduced = pyramid != 0
         for name, first, extent, _, stored in _DIMENSION.iter_unpack(data[at + _ENTRY.size : end]):
-            key = name.rstrip(b"\0 ").decode("ascii", "replace")
+            key = _LETTERS.get(name) or name.rstrip(b"\0 ").decode("ascii", "replace")
             place[key], size[key] = first, extent
             reduced = reduced or (key in ("X", "Y") and stored not in (0, extent))
         if reduced:
@@ -165,7 +167,7 @@ class Segments:
         height, width = size.get("Y", 0), size.get("X", 0)
         if height < 1 or width < 1 or height * width > MAX_PLANE_PIXELS:
             raise damaged(self._file, f"a plane claims {height} x {width} px", "too_large")
-        others = tuple((k, v) for k, v in sorted(place.items()) if k not in "XYTCZSM")
+        others = tuple(sorted((k, v) for k, v in place.items() if k not in _KNOWN))
         return SubBlock(
             position=position, pixel_type=pixel_type, compression=compression,
             height=height, width=width, y=place["Y"], x=place["X"],
