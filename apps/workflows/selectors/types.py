@@ -28,6 +28,7 @@ class TypeStep(_Model):
     uses: tuple[str, ...] = ()
     makes: tuple[str, ...] = ()
     optional: bool = False
+    active: bool = True
 
 
 class TypeStage(_Model):
@@ -121,17 +122,24 @@ def _defaults(step: Any) -> dict[str, Any]:
 
 
 def description_default(type_name: str) -> Description:
-    """Return the description of a type with every step active and all defaults."""
+    """Return the description of a type with all defaults."""
     kind = workflow_type(type_name)
-    stages = []
-    for stage in kind.stages:
-        steps = [(s.name, registry.load("steps", s.name)) for s in stage.steps]
-        described = tuple(
-            StepDescription(name=name, title=step.title, arguments=_defaults(step))
-            for name, step in steps
+    stages = [
+        StageDescription(
+            name=stage.name,
+            title=stage.title,
+            steps=tuple(_default(step, active=step.active) for step in stage.steps),
         )
-        stages.append(StageDescription(name=stage.name, title=stage.title, steps=described))
+        for stage in kind.stages
+    ]
     return Description(type=type_name, stages=tuple(stages))
+
+
+def _default(step: TypeStep, *, active: bool) -> StepDescription:
+    entry = registry.load("steps", step.name)
+    return StepDescription(
+        name=step.name, title=entry.title, active=active, arguments=_defaults(entry)
+    )
 
 
 def description_check(body: Any) -> Description:
@@ -157,11 +165,25 @@ def description_check(body: Any) -> Description:
     _same_names("stages", (s.name for s in kind.stages), (s.name for s in described.stages))
     stages = []
     for wanted, stage in zip(kind.stages, described.stages, strict=True):
+        stage = _completed(wanted, stage)
         where = f"steps of stage {stage.name}"
         _same_names(where, (s.name for s in wanted.steps), (s.name for s in stage.steps))
         steps = tuple(_step_check(stage, step) for step in stage.steps)
         stages.append(stage.model_copy(update={"title": wanted.title, "steps": steps}))
     return described.model_copy(update={"stages": tuple(stages)})
+
+
+def _completed(wanted: TypeStage, stage: StageDescription) -> StageDescription:
+    """Return a stage with the optional steps it does not mention, inactive.
+
+    Descriptions may be older than the step.
+    """
+    given = {s.name for s in stage.steps}
+    steps = list(stage.steps)
+    for place, step in enumerate(wanted.steps):
+        if step.optional and step.name not in given:
+            steps.insert(place, _default(step, active=False))
+    return stage.model_copy(update={"steps": tuple(steps)})
 
 
 def _same_names(what: str, wanted: Iterable[str], given: Iterable[str]) -> None:

@@ -46,6 +46,7 @@ def test_a_real_plate_goes_through_all_six_steps(
     sets = ObjectSet.objects.filter(is_current=True).values_list("object_type__name", "n_objects")
     assert dict(sets)["Nuclei"] > 50
     again = run(engine, api, api.post(f"{path}resubmit/"))
-    counts = [step["counts"] for stage in again["stages"] for step in stage["steps"]]
+    steps = [step for stage in again["stages"] for step in stage["steps"]]
+    counts = [step["counts"] for step in steps if step["state"] != "skipped"]
     assert again["state"] == "succeeded"
     assert all(count["succeeded"] == 1 for count in counts), "only the plans run again"
