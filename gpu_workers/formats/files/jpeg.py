@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -110,7 +111,7 @@ class JpegFile:
         import imagecodecs
 
         self._stream.seek(0)
-        data = self._stream.read()
+        data = self._stream.read(min(MAX_BYTES, os.fstat(self._stream.fileno()).st_size))
         header = jpeg_header(data)
         self._require_kept(header)
         # The decoder fills what is missing with grey, without a word.

@@ -13,7 +13,7 @@ from gpu_workers.formats.files.opening import damaged
 from gpu_workers.formats.files.tiff import TiffFile
 from gpu_workers.formats.files.tiff_pages import PageFacts
 from gpu_workers.formats.files.tiff_regions import REGION, cut
-from gpu_workers.formats.listing import MAX_METADATA_BYTES, open_below
+from gpu_workers.formats.listing import open_below
 
 
 class CompanionFile:
@@ -24,7 +24,7 @@ class CompanionFile:
     def __init__(self, folder: Path, file: str):
         self._folder, self._file = folder, file
         with open_below(folder, file) as stream:
-            data = stream.read(MAX_METADATA_BYTES)
+            data = stream.read(ome_xml.MAX_XML + 1)
         self._ome = ome_xml.parse(data.decode("utf-8-sig", "replace"), file)
 
     def contents(self) -> tuple[ImageContent, ...]:

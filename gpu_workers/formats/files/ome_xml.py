@@ -16,7 +16,9 @@ from gpu_workers.formats.files.tiff_pages import WIDENED
 from gpu_workers.formats.files.tiff_values import micrometres, number, seconds
 from gpu_workers.formats.listing import shown
 
-MAX_XML: Final = 64 * 2**20
+MAX_XML: Final = 32 * 2**20
+# An element takes a hundred times the memory of the four characters it can be written with.
+MAX_MARKUP: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def parse(text: str, file: str) -> Ome:
     from defusedxml.common import DefusedXmlException
 
     name = shown(file)
-    if len(text) > MAX_XML:
+    if len(text) > MAX_XML or text.count("<") > MAX_MARKUP:
         raise FileError(
             f"{name} has an OME-XML of {len(text)} characters", code="too_large", files=(name,)
         )

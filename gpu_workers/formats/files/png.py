@@ -69,7 +69,8 @@ class PngFile:
         import imagecodecs
 
         self._stream.seek(0)
-        pixels: npt.NDArray[Any] = imagecodecs.png_decode(self._stream.read())
+        size = min(MAX_BYTES, os.fstat(self._stream.fileno()).st_size)
+        pixels: npt.NDArray[Any] = imagecodecs.png_decode(self._stream.read(size))
         if pixels.shape[:2] != (content.height, content.width):
             raise damaged(self._file, f"it decodes to the shape {pixels.shape}")
         return pixels

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -153,16 +155,23 @@ def _planes(
         raise _bad(file, f"its OME-XML claims an image of {total} planes", "too_large")
     starts = [_rank(b, image.order, sizes) for b, _, _ in located]
     ends = sorted({*starts, total})
-    found: dict[tuple[int, int, int], PlaneContent] = {}
+    runs = []
     for (block, told, other), start in zip(located, starts, strict=True):
-        if not told or not 0 <= start < total:
-            continue
-        count = block.n_planes
-        if count is None:
-            count = next(e for e in ends if e > start) - start
-        last = n_pages if other is None else block.page + count
-        for page in range(block.page, min(block.page + min(count, total - start), last)):
-            place = _place(start + page - block.page, image.order, sizes)
+        if told and 0 <= start < total:
+            count = block.n_planes
+            if count is None:
+                count = ends[bisect_right(ends, start)] - start
+            count = min(count, total - start)
+            runs.append((block, other, start, min(count, n_pages) if other is None else count))
+    if sum(count for _, _, _, count in runs) > 4 * (total + len(runs)):
+        raise _bad(file, f"its OME-XML names far more places than its {total} planes need")
+    found: dict[tuple[int, int, int], PlaneContent] = {}
+    for block, other, start, count in runs:
+        for n in range(count):
+            page = block.page + n
+            if other is None and page >= n_pages:
+                break
+            place = _place(start + n, image.order, sizes)
             found.setdefault(place, PlaneContent(*place, page, other))
     return [found[place] for place in sorted(found)]
 
@@ -224,12 +233,12 @@ def _position(image: OmeImage, place: OmeField | None) -> dict[str, Any]:
 
 def _channels(image: OmeImage) -> tuple[ChannelFacts, ...]:
     """Return the channels; where names are missing or the same, numbers tell them apart."""
-    names = [c.name for c in image.channels]
+    names = Counter(c.name for c in image.channels)
     exposures = {p.c: p.exposure_ms for p in reversed(image.planes) if p.exposure_ms}
     found = []
     for i, channel in enumerate(image.channels):
         name = channel.name or f"Channel{i + 1}"
-        twice = names.count(channel.name) > 1
+        twice = names[channel.name] > 1
         key = (f"{name} {i + 1}" if twice else name) if channel.name else str(i + 1)
         found.append(
             ChannelFacts(

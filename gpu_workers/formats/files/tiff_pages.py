@@ -27,6 +27,9 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION = 256, 257, 258, 259, 262, 270
 SAMPLES, PAGE_NAME, FORMAT, SUB_IFDS, SUBFILE = 277, 285, 339, 330, 254
 MAX_TAGS: Final = 4096
+# The longest are lists of tiles, with eight bytes for each of four million, and descriptions.
+MAX_TAG_BYTES: Final = 2**25
+MAX_TEXT: Final = 2**20
 _ALIKE = (WIDTH, HEIGHT, BITS, SAMPLES, FORMAT, PHOTOMETRIC, SUBFILE)
 _SIZES = {
     1: 1,
@@ -131,6 +134,7 @@ class Pages:
         stream.seek(0)
         self._layout, first = _format(stream.read(16), file)
         self.offsets = self._walk(first)
+        self._require_sane(0)
         stream.seek(0)
         # Nonsense in a tag is divided without a warning, and found when the tag is used.
         with np.errstate(all="ignore"):
@@ -157,6 +161,7 @@ class Pages:
             )  # fmt: skip
         found = self._parsed.pop(index, None)
         if found is None:
+            self._require_sane(index)
             self.tiff.filehandle.seek(self.offsets[index])
             with np.errstate(all="ignore"):
                 found = tifffile.TiffPage(self.tiff, index=index)
@@ -173,9 +178,9 @@ class Pages:
         return self._facts[alike]
 
     def text(self, index: int, code: int) -> str:
-        """Return the text of a tag of a page, empty if it has none."""
+        """Return the text of a tag of a page, empty if it has none or an absurdly long one."""
         tag = self._tags(index).get(code)
-        if tag is None or tag[0] != 2 or tag[1] > self.size:
+        if tag is None or tag[0] != 2 or tag[1] > MAX_TEXT:
             return ""
         return self._bytes(tag, 1).rstrip(b"\0").decode("utf-8", "replace")
 
@@ -202,6 +207,16 @@ class Pages:
         if not seen:
             raise damaged(self.file, "it has no page", "no_images")
         return list(seen)
+
+    def _require_sane(self, index: int) -> None:
+        """Raise FileError where a tag claims so much that reading it would fill the memory."""
+        for code, (kind, count, _) in self._tags(index).items():
+            if count * _SIZES.get(kind, 8) > MAX_TAG_BYTES:
+                name = shown(self.file)
+                raise FileError(
+                    f"{name} has a tag ({code}) of {count} values, more than {MAX_TAG_BYTES} bytes",
+                    code="too_large", files=(name,),
+                )  # fmt: skip
 
     def _tags(self, index: int) -> dict[int, tuple[int, int, bytes]]:
         """Return type, count and value field of every tag of a page."""

@@ -18,6 +18,8 @@ from gpu_workers.formats.listing import shown
 
 # A strip or tile is decoded at once: more than this isn't reserved because a header says so.
 MAX_SEGMENT_BYTES: Final = 2**28
+# Room for headers of compressed pieces, which are hardly ever larger than their pixels.
+_SPARE_BYTES: Final = 2**20
 JPEG: Final = (6, 7, 33007, 34892)
 JPEG_2000: Final = (33005, 34712)
 # Codecs that stop at the size they are told, and those whose own header is compared before decoding.
@@ -187,6 +189,8 @@ def _read_segments(
         offset, count = page.dataoffsets[index], page.databytecounts[index]
         if not offset or not count:
             continue
+        if count > 4 * _segment_bytes(page) + _SPARE_BYTES:
+            raise damaged(file, f"piece {index} claims {count} bytes")
         stream.seek(offset)
         data = stream.read(count)
         if len(data) < count:

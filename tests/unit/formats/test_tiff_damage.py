@@ -279,3 +279,29 @@ def test_random_damage_of_every_kind_of_file(
                 except FileError as error:
                     assert error.files  # noqa: PT017
     assert not [r for r in caplog.records if r.name.startswith("tifffile")]
+
+
+def test_a_tag_that_claims_gigabytes_of_a_sparse_file(tmp_path: Path) -> None:
+    more = {"t270": 100}
+    data = struct.pack("<2sHI", b"II", 42, 72) + bytes(64) + page(8, 0, **more)
+    at = data.index(struct.pack("<HHI", 270, 4, 1))
+    changed = data[:at] + struct.pack("<HHI", 270, 2, 2**31) + data[at + 8 :]
+    with (tmp_path / "x.tif").open("wb") as file:
+        file.write(changed)
+        file.truncate(2**32)
+
+    assert refused(tmp_path).code == "too_large"
+
+
+def test_a_piece_that_claims_gigabytes_of_a_sparse_file(tmp_path: Path) -> None:
+    data = struct.pack("<2sHI", b"II", 42, 72) + bytes(64) + page(8, 0, t259=8, t279=2**31)
+    with (tmp_path / "x.tif").open("wb") as file:
+        file.write(data)
+        file.truncate(2**32)
+    read_contents(tmp_path, "x.tif")
+
+    tracemalloc.start()
+    with pytest.raises(FileError, match=r"x\.tif"):
+        read_plane(tmp_path, "x.tif")
+    assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    tracemalloc.stop()

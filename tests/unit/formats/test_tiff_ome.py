@@ -301,3 +301,22 @@ def test_documents_that_cannot_be_true(tmp_path: Path, text: str) -> None:
         # A document that declares entities is none of OME's: the page alone is believed.
         assert "DOCTYPE" in text
         assert (found[0].height, found[0].n_z) == (8, 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<TiffData PlaneCount="900000"><UUID FileName="y.tif">urn:uuid:7</UUID></TiffData>' * 3000,
+        '<TiffData FirstT="1"><UUID FileName="y.tif">urn:uuid:7</UUID></TiffData>' * 40_000,
+        "<a>" * 600_000 + "</a>" * 600_000,
+    ],
+    ids=["places", "blocks", "elements"],
+)
+def test_documents_that_would_take_for_ever(tmp_path: Path, body: str) -> None:
+    write(tmp_path / "x.ome.tif", noise(1, 8, 9), document(image(body, T=900_000)))
+    (tmp_path / "y.tif").touch()
+
+    with pytest.raises(FileError) as caught:
+        read_contents(tmp_path, "x.ome.tif")
+
+    assert caught.value.files == ("x.ome.tif",)
