@@ -232,7 +232,7 @@ class _Conversion:
             "missing": [m.model_dump(mode="json") for m in self.missing[:MAX_LISTED]],
             "n_incomplete": len(self.incomplete),
             "incomplete": [i.model_dump(mode="json") for i in self.incomplete[:MAX_LISTED]],
-            "percentiles": self.sample.percentiles(),
+            "sample": self.sample.counts(),
             "labels": self.labels.part(),
             "problems": [p.model_dump(mode="json") for p in self._problems()],
         }

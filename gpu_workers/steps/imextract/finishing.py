@@ -58,7 +58,7 @@ def finish(context: StepContext, arguments: ImExtractArguments) -> PlatesManifes
             files=tuple(m["file"] for m in missing[:20]),
         )  # fmt: skip
     images = [*dict.fromkeys(_image(i) for p in parts for i in p["images"])]
-    shown = windows(layout.channels, [p["percentiles"] for p in parts])
+    shown = windows(layout.channels, [p["sample"] for p in parts])
     for plate in layout.plates:
         own = [i for i in images if i[0] == plate.id]
         _write_groups(context.root, context.key, layout, plate, own, shown)
