@@ -147,7 +147,7 @@ def _named(
     survey = PatternReader().survey(listing, regex)
     problems += survey.problems
     return frame(survey.planes, NAMED_TYPES), facts.model_copy(
-        update={"channels": survey.facts.channels}
+        update={"channels": survey.facts.channels, "grid": survey.facts.grid or facts.grid}
     )
 
 

@@ -180,3 +180,16 @@ def test_shading_images_of_a_cellvoyager_are_no_planes(tmp_path: Path) -> None:
     assert result.problems == []
     fields = [c.flatfield for c in result.layout.channels]
     assert all(f is not None and f.kind == "files" for f in fields)
+
+
+def test_places_in_a_grid_by_the_steps_own_pattern(
+    tmp_path: Path, tmp_path_factory: Factory
+) -> None:
+    """Where the reader knew no grid, one that the regex of metaconfig gives lays out the sites."""
+    folder = unpacked("arrayscan_8wells_3sites", tmp_path_factory)
+    regex = r"_(?P<row>[A-P])(?P<column>\d\d)f0(?P<x>\d)d(?P<y>2)\.TIF"
+
+    result = convert(tmp_path, experiment(folder), layout={"regex": regex}, until="metaconfig")
+
+    sites = [s for s in result.layout.plates[0].sites if s.well == "O01"]
+    assert [(s.name, s.y, s.x) for s in sites] == [("1", 0, 0), ("2", 0, 512), ("3", 0, 1024)]
