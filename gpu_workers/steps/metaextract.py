@@ -56,7 +56,7 @@ class MetaExtract(Step[MetaExtractArguments]):
     name: ClassVar = "metaextract"
     title: ClassVar = "Extract metadata"
     help: ClassVar = "Find the microscope's reader and ask every image file what it holds."
-    VERSION: ClassVar = 3
+    VERSION: ClassVar = 4
     Arguments: ClassVar = MetaExtractArguments
 
     def plan(self, context: StepContext, arguments: MetaExtractArguments) -> Plan:
@@ -87,7 +87,9 @@ class MetaExtract(Step[MetaExtractArguments]):
             (str(a.id), n, ls.fingerprint(), r.name, r.VERSION, a.pattern)
             for n, a, ls, r, _ in surveys
         ]
-        key = paths.content_key(self.name, self.VERSION, arguments.model_dump(), fingerprints)
+        key = paths.content_key(
+            self.name, self.VERSION, arguments.model_dump(), fingerprints, _file_types()
+        )
         batches: list[Json] = []
         for number, acquisition, listing, reader, survey in surveys:
             context.problems.extend((*listing.problems, *survey.problems))
@@ -149,6 +151,14 @@ class MetaExtract(Step[MetaExtractArguments]):
             "readers": sorted({m["reader"] for m in manifests}),
         }
         return StepOutput(output, {"metadata": manifest_path})
+
+
+def _file_types() -> list[tuple[str, int]]:
+    """Return the versions of the file types: what they say of a file may change with them."""
+    return [
+        (name, int(getattr(registry.load("files", name), "VERSION", 1)))
+        for name in registry.names("files")
+    ]
 
 
 def _called(acquisition: AcquisitionDescription) -> str:

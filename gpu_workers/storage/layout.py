@@ -81,7 +81,7 @@ class SiteLayout(Message):
         None,
         description="path of its images in the plate's Zarr hierarchy without the acquisition: row, column "
         "and number within the well from 0, such as B/3/0 (then images are B/3/0a0, B/3/0a1mip, …). "
-        "Neither corrections nor wells that are added change it. None (layouts before version 3 of "
+        "Neither corrections nor wells that are added change it. None (layouts before version 4 of "
         "metaconfig): row, column and index",
     )
 

@@ -76,7 +76,7 @@ class MetaConfig(Step[MetaConfigArguments]):
     help: ClassVar = (
         "Decide which file is which plane and where every site lies; name what is wrong."
     )
-    VERSION: ClassVar = 3
+    VERSION: ClassVar = 4
     requires: ClassVar = ("metadata",)
     Arguments: ClassVar = MetaConfigArguments
 

@@ -225,3 +225,12 @@ def test_a_projection_is_asked_for_by_the_layout(tmp_path: Path) -> None:
     result = convert(tmp_path, experiment(folder), layout={"mip": True}, until="metaconfig")
 
     assert result.layout.mip
+
+
+def test_a_pattern_that_fits_no_name(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "images", ["p_A01_s1_w1.tif"])
+
+    with pytest.raises(StepFailed, match="doesn't match the pattern") as caught:
+        convert(tmp_path, experiment(folder), layout={"regex": "(?P<well>Z99)x"})
+
+    assert caught.value.code == "no_images"
