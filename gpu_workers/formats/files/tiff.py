@@ -45,6 +45,7 @@ class TiffFile:
     """
 
     suffixes: ClassVar = (".tif", ".tiff", ".stk", ".btf", ".tf2", ".tf8", ".svs", ".ndpi", ".scn")
+    VERSION: ClassVar = 2
 
     def __init__(self, folder: Path, file: str):
         self._folder, self._file = folder, file
