@@ -1,5 +1,12 @@
 """Reads of experiments and their parts, each for somebody: what they may not see is not there."""
 
+from apps.experiments.selectors.corrections import (
+    alignment_get,
+    alignment_shifts,
+    alignment_wells,
+    illumination_get,
+    illumination_picture,
+)
 from apps.experiments.selectors.experiments import (
     Access,
     Reach,
@@ -52,6 +59,9 @@ __all__ = [
     "acquisition_detail",
     "acquisition_get",
     "acquisitions_list",
+    "alignment_get",
+    "alignment_shifts",
+    "alignment_wells",
     "channels_by_index",
     "channels_list",
     "current_inputs",
@@ -64,6 +74,8 @@ __all__ = [
     "file_get",
     "files_list",
     "group_bytes",
+    "illumination_get",
+    "illumination_picture",
     "inspection_get",
     "inspections_list",
     "layout_current",

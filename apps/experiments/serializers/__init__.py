@@ -1,5 +1,15 @@
 """What goes in and out of the experiments' endpoints."""
 
+from apps.experiments.serializers.corrections import (
+    AlignmentSerializer,
+    ChannelIlluminationSerializer,
+    IlluminationSerializer,
+    RowsQuerySerializer,
+    ShiftPageSerializer,
+    ShiftSerializer,
+    WellAlignmentPageSerializer,
+    WellAlignmentSerializer,
+)
 from apps.experiments.serializers.experiments import (
     PLATE_FORMATS,
     AccessPartSerializer,
@@ -53,7 +63,9 @@ __all__ = [
     "AccessSerializer",
     "AcquisitionChangeSerializer",
     "AcquisitionSerializer",
+    "AlignmentSerializer",
     "ChannelChangeSerializer",
+    "ChannelIlluminationSerializer",
     "ChannelSerializer",
     "CycleSerializer",
     "ExperimentChangeSerializer",
@@ -62,6 +74,7 @@ __all__ = [
     "FeatureRangeSerializer",
     "FileQuerySerializer",
     "FileSerializer",
+    "IlluminationSerializer",
     "InspectionSerializer",
     "LayoutCorrectSerializer",
     "LayoutEditSerializer",
@@ -85,9 +98,14 @@ __all__ = [
     "ReferenceSerializer",
     "RegisterSerializer",
     "RegisteredSerializer",
+    "RowsQuerySerializer",
+    "ShiftPageSerializer",
+    "ShiftSerializer",
     "SiteQuerySerializer",
     "SiteSerializer",
     "VersionQuerySerializer",
+    "WellAlignmentPageSerializer",
+    "WellAlignmentSerializer",
     "WellRangeSerializer",
     "WellSerializer",
 ]

@@ -2,6 +2,12 @@
 
 from django.urls import URLPattern
 
-from apps.experiments.views import experiments, files, images, layouts
+from apps.experiments.views import corrections, experiments, files, images, layouts
 
-routes: list[URLPattern] = [*experiments.routes, *files.routes, *images.routes, *layouts.routes]
+routes: list[URLPattern] = [
+    *experiments.routes,
+    *files.routes,
+    *images.routes,
+    *layouts.routes,
+    *corrections.routes,
+]

@@ -236,6 +236,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/experiments/{experiment_id}/alignment/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Return the current alignment: reference, outliers, how each plate lies in each cycle. */
+        get: operations["alignment_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/alignment/shifts/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List how each site of a plate is moved in each cycle, as measured and as used. */
+        get: operations["alignment_shift_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/alignment/wells/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List the wells of a plate with their shifts, outliers and what remains. */
+        get: operations["alignment_well_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/experiments/{experiment_id}/channels/": {
         parameters: {
             query?: never;
@@ -296,6 +347,40 @@ export interface paths {
         };
         /** @description Return at most 1000 events after a number, oldest first; kept for a week. */
         get: operations["event_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/illumination/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Return the current statistics of each channel, with pictures before and after. */
+        get: operations["illumination_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/illumination/{key}/{channel}/{picture}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Return a picture as PNG; what a version shows never changes. */
+        get: operations["illumination_picture_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1021,6 +1106,27 @@ export interface components {
          * @enum {string}
          */
         AcquisitionStatusEnum: "empty" | "uploading" | "complete";
+        /** @description The current alignment of cycles and sites; its wells and shifts are lists of their own. */
+        Alignment: {
+            key: string;
+            /** Format: date-time */
+            created_at: string;
+            layout_key: string;
+            stitched: boolean;
+            reference_cycle: number | null;
+            reference_channel: string | null;
+            /** @default 0 */
+            n_shifts: number;
+            n_outliers: number;
+            /** Format: double */
+            median_residual_px: number | null;
+            models?: {
+                [key: string]: unknown;
+            }[];
+            stitching?: {
+                [key: string]: unknown;
+            }[];
+        };
         /** @description A channel. */
         Channel: {
             /** Format: uuid */
@@ -1033,6 +1139,26 @@ export interface components {
             dtype: string;
             /** @description what the files call it */
             layout_name: string;
+        };
+        /** @description What is known of a channel's illumination; pictures by name with their addresses. */
+        ChannelIllumination: {
+            index: number;
+            name: string;
+            n_images: number;
+            method?: string | null;
+            methods?: string[];
+            /** Format: double */
+            shading?: number | null;
+            /** Format: double */
+            residual?: number | null;
+            /** Format: double */
+            shading_before?: number | null;
+            /** Format: double */
+            shading_after?: number | null;
+            warning?: string | null;
+            readonly pictures: {
+                [key: string]: string;
+            };
         };
         ChannelPage: {
             next: string | null;
@@ -1205,6 +1331,14 @@ export interface components {
          * @enum {string}
          */
         GroupRoleEnum: "member" | "manager";
+        /** @description The current illumination statistics. */
+        Illumination: {
+            key: string;
+            /** Format: date-time */
+            created_at: string;
+            sampled: number;
+            channels: components["schemas"]["ChannelIllumination"][];
+        };
         /** @description A look at an acquisition's files: what a reader or a pattern makes of them. */
         Inspection: {
             /** Format: uuid */
@@ -1747,6 +1881,35 @@ export interface components {
          * @enum {string}
          */
         SeverityEnum: "warning" | "error";
+        /** @description How one cycle's image of a site is moved to lie on the reference's, px. */
+        Shift: {
+            site: number;
+            cycle: number;
+            /** Format: double */
+            y: number;
+            /** Format: double */
+            x: number;
+            /** Format: double */
+            measured_y: number | null;
+            /** Format: double */
+            measured_x: number | null;
+            /** Format: double */
+            confidence: number | null;
+            outlier: boolean;
+            /** Format: double */
+            residual_px: number | null;
+            /** Format: double */
+            residual_median_px: number | null;
+            y0: number;
+            x0: number;
+            y1: number;
+            x1: number;
+        };
+        /** @description Shifts and where to go on: the next `after`, null at the end. */
+        ShiftPage: {
+            next: number | null;
+            results: components["schemas"]["Shift"][];
+        };
         /** @description A site at its place in the plate's mosaic. */
         Site: {
             /** Format: uuid */
@@ -1950,6 +2113,25 @@ export interface components {
             description: {
                 [key: string]: unknown;
             };
+        };
+        /** @description A well over all its cycles, for the plate map. */
+        WellAlignment: {
+            well: string;
+            n: number;
+            n_outliers: number;
+            shifts: (number[] | null)[];
+            /** Format: double */
+            worst_px?: number | null;
+            /** Format: double */
+            confidence?: number | null;
+            /** Format: double */
+            residual_px?: number | null;
+            outlier_sites?: number[];
+        };
+        /** @description Wells and where to go on: the next `after`, null at the end. */
+        WellAlignmentPage: {
+            next: number | null;
+            results: components["schemas"]["WellAlignment"][];
         };
         WellPage: {
             next: string | null;
@@ -2791,6 +2973,101 @@ export interface operations {
             };
         };
     };
+    alignment_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alignment"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alignment_shift_list: {
+        parameters: {
+            query: {
+                after?: number;
+                plate: string;
+                size?: number;
+            };
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShiftPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alignment_well_list: {
+        parameters: {
+            query: {
+                after?: number;
+                plate: string;
+                size?: number;
+            };
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WellAlignmentPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     channel_list: {
         parameters: {
             query?: {
@@ -2912,6 +3189,67 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EventList"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    illumination_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Illumination"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    illumination_picture_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                channel: number;
+                experiment_id: string;
+                key: string;
+                picture: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
                 };
             };
             default: {

@@ -1,5 +1,8 @@
 """Who may do what with the experiments' routes. How a row is written: see `roles`."""
 
+import json
+
+from apps.experiments.selectors import experiment_root
 from tests.factories import (
     AcquisitionFactory,
     ChannelFactory,
@@ -8,11 +11,36 @@ from tests.factories import (
     LayoutVersionFactory,
     MosaicFactory,
     ObjectSetFactory,
+    ProductFactory,
     SiteFactory,
     SourceFileFactory,
     WellFactory,
 )
 from tests.integration.access.roles import EDIT, OWN, SIGNED_IN, VIEW, World, row
+
+
+def _write(world: World, path: str, content: bytes) -> None:
+    file = experiment_root(world.experiment.id) / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+
+
+def _found(world: World) -> None:
+    """Write what corilla and align leave, as far as the routes read it."""
+    channel = {
+        "index": 0, "name": "DAPI", "n_images": 40,
+        "pictures": {"before_after": "illumination/1a/before_after.png"},
+    }  # fmt: skip
+    illumination = {"key": "1a", "sampled": 40, "channels": [channel]}
+    alignment = {
+        "key": "1a", "layout_key": "2b", "stitched": False, "reference_cycle": 0,
+        "reference_channel": "DAPI", "n_outliers": 0, "median_residual_px": None, "wells": [],
+    }  # fmt: skip
+    for name, manifest in {"illumination": illumination, "alignment": alignment}.items():
+        path = f"{name}/1a/{name}.json"
+        _write(world, path, json.dumps(manifest).encode())
+        ProductFactory(experiment=world.experiment, name=name, key="1a", path=path)
+    _write(world, "illumination/1a/before_after.png", b"\x89PNG")
 
 
 def build(world: World) -> dict[str, object]:
@@ -24,12 +52,16 @@ def build(world: World) -> dict[str, object]:
     mosaic = MosaicFactory(plate=world.plate)
     objects = ObjectSetFactory(plate=world.plate, object_type=world.object_type)
     LayoutVersionFactory(experiment=world.experiment)
+    _found(world)
     return {
         "acquisition_id": acquisition.id,
         "name": "there.tif",
         "channel_id": ChannelFactory(experiment=world.experiment).id,
         "mosaic_id": mosaic.id,
         "object_set_id": objects.id,
+        "key": "1a",
+        "channel": 0,
+        "picture": "before_after",
         "inspection_id": InspectionFactory(acquisition=acquisition).id,
         "subject_id": world.users["editor"].id,
     }
@@ -85,4 +117,9 @@ ROWS = [
     # The acquisition has no files yet: the editor gets as far as that.
     row("POST", "inspection-list", {"pattern": "x"}, EDIT(409)),
     row("GET", "inspection", None, VIEW(200)),
+    row("GET", "illumination", None, VIEW(200)),
+    row("GET", "illumination-picture", None, VIEW(200)),
+    row("GET", "alignment", None, VIEW(200)),
+    row("GET", "alignment-well-list?plate={plate_id}", None, VIEW(200)),
+    row("GET", "alignment-shift-list?plate={plate_id}", None, VIEW(200)),
 ]
