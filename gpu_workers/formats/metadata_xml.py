@@ -18,10 +18,10 @@ from gpu_workers.errors import FileError
 from gpu_workers.formats.listing import FileEntry, Listing, open_below, shown
 
 MAX_BYTES: Final = 2**31
-MAX_ELEMENTS: Final = 100_000
-MAX_TEXT: Final = 2**24
 MAX_DEPTH: Final = 200
 _CHUNK: Final = 2**18
+# An element of more than 2 MB is no record of one image.
+MAX_CHUNKS: Final = 8
 
 
 class _Refused(ValueError):
@@ -37,17 +37,21 @@ class _Builder:
         self._heads = heads
         self._open: list[Element] = []
         self._depth = 0
-        self._size = 0
+        self._waited = 0
         self._text: list[str] = []
-        self._length = 0
-        parser: Any = expat.ParserCreate()
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._data
-        parser.StartDoctypeDeclHandler = self._declaration
-        parser.EntityDeclHandler = self._declaration
-        self.feed = parser.Parse
+        self._parser: Any = expat.ParserCreate()
+        self._parser.buffer_text = True
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.StartDoctypeDeclHandler = self._declaration
+        self._parser.EntityDeclHandler = self._declaration
+
+    def feed(self, chunk: bytes) -> None:
+        """Take in the next piece of the file, nothing at its end."""
+        self._parser.Parse(chunk, not chunk)
+        self._waited = self._waited + 1 if self._open else 0
+        if self._waited > MAX_CHUNKS:
+            raise _Refused(f"one <{shown(self._open[0].tag)}> is absurdly large")
 
     @staticmethod
     def _declaration(*_: object) -> None:
@@ -58,27 +62,16 @@ class _Builder:
         if self._depth > MAX_DEPTH:
             raise _Refused(f"its elements are nested more than {MAX_DEPTH} deep")
         local = name.rpartition(":")[2] if ":" in name else name
-        if not self._open and local not in self._names and local not in self._heads:
-            return
-        own = {k.rpartition(":")[2]: v for k, v in attributes.items()} if attributes else attributes
         if self._open:
-            self._size += 1
-            if self._size > MAX_ELEMENTS:
-                raise _Refused(f"one <{shown(self._open[0].tag)}> has absurdly many parts")
-            self._open.append(SubElement(self._open[-1], local, own))
-        elif local not in self._names:
-            self.done.append(Element(local, own))
-        else:
-            self._size = self._length = 0
-            self._open.append(Element(local, own))
-        self._text.clear()
-
-    def _data(self, text: str) -> None:
-        if self._open:
-            self._length += len(text)
-            if self._length > MAX_TEXT:
-                raise _Refused(f"one <{shown(self._open[0].tag)}> has absurdly much text")
-            self._text.append(text)
+            self._open.append(SubElement(self._open[-1], local, _local(attributes)))
+            self._text.clear()
+        elif local in self._names:
+            self._open.append(Element(local, _local(attributes)))
+            self._waited = 0
+            # Text outside of what was asked for isn't even looked at.
+            self._parser.CharacterDataHandler = self._text.append
+        elif local in self._heads:
+            self.done.append(Element(local, _local(attributes)))
 
     def _end(self, _name: str) -> None:
         self._depth -= 1
@@ -89,7 +82,12 @@ class _Builder:
             element.text = "".join(self._text).strip()
         self._text.clear()
         if not self._open:
+            self._parser.CharacterDataHandler = None
             self.done.append(element)
+
+
+def _local(attributes: dict[str, str]) -> dict[str, str]:
+    return {k.rpartition(":")[2]: v for k, v in attributes.items()} if attributes else attributes
 
 
 def elements(
@@ -122,7 +120,7 @@ def _parsed(stream: BinaryIO, name: str, builder: _Builder) -> Iterator[Element]
     while chunk:
         chunk = stream.read(_CHUNK)
         try:
-            builder.feed(chunk, not chunk)
+            builder.feed(chunk)
         except (expat.ExpatError, ValueError, LookupError) as error:
             raise FileError(
                 f"{name} is not the XML it should be: {error}", code="bad_metadata", files=(name,)
