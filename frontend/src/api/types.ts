@@ -61,6 +61,10 @@ export type WorkflowSummary = Answer<"Workflow">;
 export type Job = Omit<Answer<"Job">, "error" | "problems"> & { error: Fault | null; problems: Problem[] };
 export type LogPart = Answer<"Log">;
 
+export type Illumination = Answer<"Illumination">;
+export type Alignment = Answer<"Alignment">;
+export type WellAlignment = Answer<"WellAlignment">;
+
 export interface Entry extends Omit<Answer<"RegistryEntry">, "schema"> {
   schema: RJSFSchema;
 }

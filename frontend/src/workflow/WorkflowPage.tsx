@@ -12,6 +12,7 @@ import { stepOf, withStep } from "./draft";
 import { JobLog } from "./JobLog";
 import { JobTable } from "./JobTable";
 import { StepArguments } from "./StepArguments";
+import { StepFindings } from "./StepFindings";
 import { StepProblems } from "./StepProblems";
 import { StepTree } from "./StepTree";
 import { STATE_COLORS, STATE_WORDS } from "./states";
@@ -182,6 +183,7 @@ function StepWork({ experimentId, workflow, run, state, log, set }: StepWorkProp
   return (
     <div className={classes.right}>
       <StepProblems run={run} />
+      <StepFindings experimentId={experimentId} run={run} />
       {log && <JobLog key={log} experimentId={experimentId} job={log} onClose={() => set({ log: null })} />}
       <JobTable
         experimentId={experimentId}
