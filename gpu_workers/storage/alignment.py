@@ -239,7 +239,9 @@ class Alignment:
     def apply(
         self, image: NDArray[Any], plate: str, site: int, channel: int, *, subpixel: bool = False
     ) -> NDArray[Any]:
-        """Return a channel's image of a site, moved to the reference, 0 where a cycle is missing.
+        """Return a channel's image of a site, moved to the reference; 0 where not all cycles are.
+
+        Where light means nothing (brightfield) the margin is white instead.
 
         Parameters
         ----------
@@ -250,15 +252,15 @@ class Alignment:
         subpixel
             False: whole pixels, values unchanged. True: linear interpolation.
         """
-        moved = translate(
-            image,
-            self.shift(plate, site, self.layout.channels[channel].cycle),
-            subpixel=subpixel,
-        )
         box = self._boxes.get((plate, site))
         if box is None:
-            return moved
-        seen = np.zeros_like(moved)
+            return image
+        described = self.layout.channels[channel]
+        moved = translate(image, self.shift(plate, site, described.cycle), subpixel=subpixel)
+        empty = (
+            np.iinfo(image.dtype).max if described.brightfield and image.dtype.kind == "u" else 0
+        )
+        seen = np.full_like(moved, empty)
         inside = np.s_[box[0] : box[2], box[1] : box[3]]
         seen[inside] = moved[inside]
         return seen

@@ -68,6 +68,9 @@ class MosaicManifest(Message):
     illumination: str | None = Field(
         None, description="statistics of the correction: their manifest"
     )
+    alignment: str | None = Field(
+        None, description="key of the alignment, if its pixels are aligned"
+    )
     pixel_size_um: float | None
     n_tpoints: int
     n_zplanes: int

@@ -101,6 +101,8 @@ class ObjectsManifest(Message):
     """Channel -> how its illumination was corrected."""
     illumination: str | None = None
     """The statistics of the correction: their manifest."""
+    alignment: str | None = None
+    """Key of the alignment, if its pixels were aligned."""
     regions: bool = False
     """Whether these are the regions of the layout and not what a pipeline found."""
     channels: dict[str, str] = {}
@@ -189,14 +191,21 @@ class SiteLabels:
         return whole[: site.height, : site.width]
 
     def write_metadata(
-        self, site: SiteLayout, n_tpoints: int, n_zplanes: int, pixel_size_um: float | None
+        self,
+        site: SiteLayout,
+        n_tpoints: int,
+        n_zplanes: int,
+        pixel_size_um: float | None,
+        z_step_um: float | None = None,
     ) -> None:
         """Make a site's image known: group and array metadata."""
         group = self.folder / str(site.index)
         shape = (n_tpoints, 1, n_zplanes, site.height, site.width)
         side = (padded(site.height), padded(site.width))
         ome.write_array(group / "0", ome.array_metadata(shape, "uint32", shard=side))
-        multiscales = ome.multiscales(site.name, pixel_size_um=pixel_size_um, sampled=True)
+        multiscales = ome.multiscales(
+            site.name, pixel_size_um=pixel_size_um, z_step_um=z_step_um, sampled=True
+        )
         ome.write_group(group, {"multiscales": multiscales, "image-label": {}})
 
     def write_group(self) -> None:

@@ -17,6 +17,10 @@ DESCRIPTION = (
     "Move the cycles onto the reference and put sites where stitching found them. auto: if align has"
     " run on this layout."
 )
+SUBPIXEL_TITLE = "Align to fractions of a pixel"
+SUBPIXEL_DESCRIPTION = (
+    "Interpolate between pixels. Otherwise images are moved by whole pixels and keep their values."
+)
 
 
 def alignment_of(context: StepContext, wanted: Wanted) -> Alignment | None:

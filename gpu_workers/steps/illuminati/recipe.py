@@ -14,7 +14,9 @@ from gpu_workers.errors import UserError
 from gpu_workers.imaging import mosaic
 from gpu_workers.imaging.illumination import Choice
 from gpu_workers.registry import Arguments, StepContext
+from gpu_workers.steps.align import use
 from gpu_workers.storage import paths
+from gpu_workers.storage.alignment import Alignment
 from gpu_workers.storage.illumination import Corrections
 from gpu_workers.storage.layout import ChannelLayout, Layout, load_layout
 from gpu_workers.storage.plates import Plates
@@ -51,6 +53,10 @@ class IlluminatiArguments(Arguments):
         title="Correct in any case",
         description="Correct although the statistics stand on too few images and may distort.",
     )
+    align: use.Wanted = Field("auto", title=use.TITLE, description=use.DESCRIPTION)
+    align_subpixel: bool = Field(
+        False, title=use.SUBPIXEL_TITLE, description=use.SUBPIXEL_DESCRIPTION
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class Recipe:
     plates: Plates
     projection: str | None
     corrections: Corrections | None
+    alignment: Alignment | None
 
     @classmethod
     def resolve(cls, context: StepContext, arguments: IlluminatiArguments) -> Recipe:
@@ -83,13 +90,16 @@ class Recipe:
             No such projection (``no_projection``), no such channel (``unknown_channel``), too few
             images for a correction (``too_few_images``).
         DataMissing
-            Correction was asked for and there are no statistics.
+            Correction was asked for and there are no statistics, or alignment and align has not run.
         """
-        layout = load_layout(context.root, context.inputs["layout"])
+        alignment = use.alignment_of(context, arguments.align)
+        layout = (
+            alignment.layout if alignment else load_layout(context.root, context.inputs["layout"])
+        )
         plates = Plates.open(context.root, context.inputs["plates"], layout)
         projection = _projection(arguments.projection, plates)
         corrections = _corrections(context, arguments, layout) if arguments.correct else None
-        return cls(context, arguments, layout, plates, projection, corrections)
+        return cls(context, arguments, layout, plates, projection, corrections, alignment)
 
     @property
     def corrected(self) -> Mapping[int, str]:
@@ -113,12 +123,15 @@ class Recipe:
         return tuple((t, c, z) for t, c, z in np.ndindex(*sizes))
 
     def read(self, plate: str, site: int, place: Place) -> NDArray | None:
-        """Return a site's plane, corrected if asked, in its original type; None if missing."""
+        """Return a site's plane, corrected and aligned if asked, in its original type; None if missing."""
         t, c, z = place
         image = self.plates.read(plate, site, t, c, z, self.projection)
-        if image is None or self.corrections is None:
-            return image
-        return self.corrections.apply(c, image)
+        if image is not None and self.corrections is not None:
+            image = self.corrections.apply(c, image)
+        if image is not None and self.alignment is not None:
+            subpixel = self.arguments.align_subpixel
+            image = self.alignment.apply(image, plate, site, c, subpixel=subpixel)
+        return image
 
     def read_stored(
         self, plate: str, maps: dict[int, ValueMap], site: int, place: Place
@@ -131,13 +144,17 @@ class Recipe:
         return mosaic.quantise(image, value_map.offset, value_map.scale)
 
 
-def key_of(name: str, version: int, context: StepContext, arguments: IlluminatiArguments) -> str:
-    """Return the key of the mosaic; statistics that are not used don't change it."""
-    wanted = ("layout", "plates", *(("illumination",) if arguments.correct else ()))
-    inputs = {k: v for k, v in context.inputs.items() if k in wanted}
-    chosen = arguments.model_dump(mode="json")
+def key_of(name: str, version: int, recipe: Recipe) -> str:
+    """Return the key of the mosaic; statistics and alignments that are not used don't change it."""
+    context, arguments = recipe.context, recipe.arguments
+    chosen = arguments.model_dump(mode="json", exclude={"align", "align_subpixel"})
     if not arguments.correct:
         chosen = {"projection": arguments.projection, "correct": False}
+    wanted = ["layout", "plates", *(["illumination"] if arguments.correct else [])]
+    if recipe.alignment is not None:
+        wanted.append("alignment")
+        chosen["align_subpixel"] = arguments.align_subpixel
+    inputs = {k: v for k, v in context.inputs.items() if k in wanted}
     return paths.content_key(name, version, context.backend, chosen, inputs)
 
 

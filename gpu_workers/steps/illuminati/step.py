@@ -79,7 +79,7 @@ class Illuminati(Step[IlluminatiArguments]):
     def plan(self, context: StepContext, arguments: IlluminatiArguments) -> Plan:
         """List the jobs; raises UserError or DataMissing where the arguments cannot be met."""
         recipe = Recipe.resolve(context, arguments)
-        key = key_of(self.name, self.VERSION, context, arguments)
+        key = key_of(self.name, self.VERSION, recipe)
         rounds: list[tuple[Json, ...]] = []
         if recipe.float_channels:
             rounds.append(tuple(b.model_dump(mode="json") for b in _range_batches(recipe)))
@@ -124,6 +124,7 @@ class Illuminati(Step[IlluminatiArguments]):
             projection=recipe.projection,
             corrected=bool(recipe.corrected),
             illumination=recipe.corrections.path if recipe.corrections else None,
+            alignment=recipe.alignment.manifest.key if recipe.alignment else None,
             pixel_size_um=recipe.layout.pixel_size_um,
             n_tpoints=recipe.layout.n_tpoints,
             n_zplanes=recipe.n_zplanes,
@@ -257,7 +258,9 @@ def _signatures(recipe: Recipe, maps: dict[int, ValueMap]) -> dict[int, Json]:
             "correction": [inputs.get("illumination"), recipe.corrected[c.index]]
             if c.index in recipe.corrected
             else None,
-            "alignment": inputs.get("alignment"),
+            "alignment": [inputs.get("alignment"), recipe.arguments.align_subpixel]
+            if recipe.alignment
+            else None,
         }
         for c in recipe.layout.channels
     }

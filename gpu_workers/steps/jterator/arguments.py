@@ -17,6 +17,7 @@ from gpu_workers.modules.templates import (
     nuclei_and_cells,
 )
 from gpu_workers.registry import Arguments
+from gpu_workers.steps.align import use
 
 
 class JteratorArguments(Arguments):
@@ -86,6 +87,10 @@ class JteratorArguments(Arguments):
         False,
         title="Correct in any case",
         description="Although the statistics stand on too few images and may distort.",
+    )
+    align: use.Wanted = Field("auto", title=use.TITLE, description=use.DESCRIPTION)
+    align_subpixel: bool = Field(
+        False, title=use.SUBPIXEL_TITLE, description=use.SUBPIXEL_DESCRIPTION
     )
     batch_size: int = Field(8, ge=1, le=1000, title="Sites per job")
 

@@ -13,11 +13,13 @@ from gpu_workers.errors import UserError
 from gpu_workers.messages import Json
 from gpu_workers.modules.pipeline import ImportedObjects, Pipeline, Prepared, prepare
 from gpu_workers.registry import StepContext
+from gpu_workers.steps.align.use import alignment_of
 from gpu_workers.steps.jterator.arguments import JteratorArguments, pipeline_of
 from gpu_workers.storage import paths
+from gpu_workers.storage.alignment import Alignment, Box
 from gpu_workers.storage.illumination import Corrections
 from gpu_workers.storage.labels import ImportedLabels
-from gpu_workers.storage.layout import Layout, PlateLayout, load_layout
+from gpu_workers.storage.layout import Layout, PlateLayout, SiteLayout, load_layout
 from gpu_workers.storage.objects import index_pyramid
 from gpu_workers.storage.plates import Plates
 from gpu_workers.storage.pyramid import Pyramid
@@ -78,6 +80,7 @@ class Recipe:
     prepared: Prepared
     labels: ImportedLabels
     corrections: Corrections | None
+    alignment: Alignment | None
 
     @classmethod
     def resolve(cls, context: StepContext, arguments: JteratorArguments) -> Recipe:
@@ -88,9 +91,12 @@ class Recipe:
         UserError
             The pipeline cannot run, no such projection, or too few images for a correction.
         DataMissing
-            Correction was asked for and there are no statistics.
+            Correction was asked for and there are no statistics, or alignment and align has not run.
         """
-        layout = load_layout(context.root, context.inputs["layout"])
+        alignment = alignment_of(context, arguments.align)
+        layout = (
+            alignment.layout if alignment else load_layout(context.root, context.inputs["layout"])
+        )
         plates = Plates.open(context.root, context.inputs["plates"], layout)
         names = tuple(c.name for c in layout.channels)
         labels = ImportedLabels(plates)
@@ -99,7 +105,9 @@ class Recipe:
         prepared = prepare(pipeline, names, imported)
         projection = _of_planes(arguments.projection, plates, set(labels.stacked), pipeline)
         corrections = _corrections(context, arguments, layout) if arguments.correct else None
-        return cls(context, arguments, layout, plates, projection, prepared, labels, corrections)
+        return cls(
+            context, arguments, layout, plates, projection, prepared, labels, corrections, alignment
+        )
 
     @property
     def corrected(self) -> dict[str, str]:
@@ -122,23 +130,35 @@ class Recipe:
         return tuple(f.name for f in self.prepared.features[object_type])
 
     def key(self, name: str, version: int) -> str:
-        """Return the key of what is made; statistics that are not used don't change it."""
+        """Return the key of what is made; statistics and alignments that are not used don't change it."""
         methods = self.corrections.methods if self.corrections else {}
-        wanted = ("layout", "plates", *(("illumination",) if methods else ()))
-        inputs = {k: v for k, v in self.context.inputs.items() if k in wanted}
         chosen: Json = {"projection": self.projection, "correct": methods or False}
+        wanted = ["layout", "plates", *(["illumination"] if methods else [])]
+        if self.alignment is not None:
+            wanted.append("alignment")
+            chosen["align_subpixel"] = self.arguments.align_subpixel
+        inputs = {k: v for k, v in self.context.inputs.items() if k in wanted}
         fingerprint = self.prepared.fingerprint()
         return paths.content_key(name, version, self.context.backend, chosen, inputs, fingerprint)
 
     def read(self, plate: str, site: int, t: int, z: int) -> dict[str, NDArray | None]:
-        """Return all channels of a plane by name, corrected if asked; None where it is missing."""
+        """Return all channels of a plane by name, corrected and aligned if asked; None: missing."""
         images: dict[str, NDArray | None] = {}
         for channel in self.layout.channels:
             image = self.plates.read(plate, site, t, channel.index, z, self.projection)
             if image is not None and self.corrections is not None:
                 image = self.corrections.apply(channel.index, image)
+            if image is not None and self.alignment is not None:
+                subpixel = self.arguments.align_subpixel
+                image = self.alignment.apply(image, plate, site, channel.index, subpixel=subpixel)
             images[channel.name] = image
         return images
+
+    def seen(self, plate: str, site: SiteLayout) -> Box:
+        """Return the pixels (y0, x0, y1, x1) of a site that all its images show."""
+        if self.alignment is None:
+            return 0, 0, site.height, site.width
+        return self.alignment.intersection(plate, site)
 
     def read_labels(self, plate: str, site: int, t: int, z: int) -> dict[str, ImportedObjects]:
         """Return the imported labels of a plane that the pipeline uses; those that are there."""

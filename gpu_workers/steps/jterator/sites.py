@@ -16,6 +16,7 @@ from gpu_workers.imaging.regions import region_geometry
 from gpu_workers.messages import Problem
 from gpu_workers.modules.pipeline import ObjectsFound
 from gpu_workers.steps.jterator.recipe import Recipe
+from gpu_workers.storage.alignment import Box
 from gpu_workers.storage.layout import PlateLayout, SiteLayout
 from gpu_workers.storage.objects import SiteObjects, join, part_path, save_part, site_labels
 
@@ -24,10 +25,11 @@ INT16_MAX = 32767
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """Where one image stands: its site and those that overlap it, t and z."""
+    """Where one image stands: its site and those that overlap it, t and z; `seen` is what it shows."""
 
     site: SiteLayout
     rivals: tuple[SiteLayout, ...]
+    seen: Box
     t: int
     z: int
 
@@ -86,7 +88,7 @@ def _table(
     outlines = trace_outlines(found.labels)
     per_object = np.diff(outlines.points[outlines.rings])
     corner = np.array([site.y, site.x, site.y, site.x], np.int32)
-    edge = np.array([0, 0, site.height, site.width], np.int32)
+    edge = np.array(plane.seen, np.int32)
     features = [np.asarray(found.columns[name])[rows] for name in names]
     return SiteObjects(
         label=labels.astype(np.uint32),
@@ -95,7 +97,7 @@ def _table(
         y=y.astype(np.float32),
         x=x.astype(np.float32),
         box=box + corner,
-        is_border=(box == edge).any(axis=1),
+        is_border=np.any([box[:, :2] <= edge[:2], box[:, 2:] >= edge[2:]], axis=(0, 2)),
         owned=owners.decide(*kinship, labels, own),
         features=np.stack(features, axis=1).astype(np.float32)
         if features
@@ -160,10 +162,10 @@ def analyse_site(recipe: Recipe, key: str, plate: PlateLayout, site: SiteLayout)
     UserError
         A module cannot work with an image.
     """
-    near = rivals(plate, site)
+    near, seen = rivals(plate, site), recipe.seen(plate.id, site)
     tables: dict[str, list[SiteObjects]] = {name: [] for name in recipe.types}
     for t, z in np.ndindex(recipe.layout.n_tpoints, recipe.n_zplanes):
-        found, problems = _analyse_plane(recipe, key, plate, Plane(site, near, t, z))
+        found, problems = _analyse_plane(recipe, key, plate, Plane(site, near, seen, t, z))
         recipe.context.problems.extend(problems)
         for name, table in found.items():
             tables[name].append(table)
@@ -171,6 +173,7 @@ def analyse_site(recipe: Recipe, key: str, plate: PlateLayout, site: SiteLayout)
     for name in recipe.types:
         store = site_labels(recipe.context.root, key, name, plate)
         size = (recipe.layout.n_tpoints, recipe.n_zplanes)
-        store.write_metadata(site, *size, recipe.layout.pixel_size_um)
+        z_step = None if recipe.projection else recipe.layout.z_step_um
+        store.write_metadata(site, *size, recipe.layout.pixel_size_um, z_step)
     save_part(recipe.context.root / part_path(key, plate, site.index), joined)
     return {name: int(table.owned.sum()) for name, table in joined.items()}

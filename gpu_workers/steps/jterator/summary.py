@@ -111,6 +111,7 @@ def summarise(recipe: Recipe, key: str) -> ObjectsManifest:
         corrected=recipe.arguments.correct,
         corrections=recipe.corrected,
         illumination=recipe.corrections.path if recipe.corrections else None,
+        alignment=recipe.alignment.manifest.key if recipe.alignment else None,
         channels=dict(pipeline.channels),
         types=tuple(types),
     )
