@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import ClassVar, Final
 
-from gpu_workers.errors import FileError
-from gpu_workers.formats.files import known_type, open_file
+from gpu_workers.formats.files import known_type, read_contents
 from gpu_workers.formats.listing import FileEntry, Listing, aggregate
 from gpu_workers.formats.survey import ChannelFacts, SourcePlane, Survey, VendorFacts, natural
 from gpu_workers.messages import Problem
@@ -114,11 +113,5 @@ class ChannelPagesReader:
 
 def _pages(listing: Listing, file: str) -> list[int]:
     """Return the numbers of the planes of a file's first image, in the order of the pages."""
-    opened = open_file(listing.folder, file)
-    try:
-        images = opened.contents()
-    finally:
-        opened.close()
-    if not images:
-        raise FileError(f"{file} holds no image", code="no_images", files=(file,))
+    images = read_contents(listing.folder, file)
     return sorted(p.page for p in images[0].each_plane() if p.file is None)

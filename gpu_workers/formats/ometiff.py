@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import ClassVar, Final
 
 from gpu_workers.errors import FileError
-from gpu_workers.formats.files import open_file
+from gpu_workers.formats.files import blaming, open_file
 from gpu_workers.formats.files.ome_xml import MAX_XML, parse
 from gpu_workers.formats.files.tiff import TiffFile
 from gpu_workers.formats.files.tiff_ome import is_ome
@@ -151,7 +151,10 @@ def _document(listing: Listing, file: str) -> _Document | None:
     except FileError:
         return None
     try:
-        text = opened.description[:MAX_XML] if isinstance(opened, TiffFile) else ""
+        with blaming(file):
+            text = opened.description[:MAX_XML] if isinstance(opened, TiffFile) else ""
+    except FileError:
+        return None
     finally:
         opened.close()
     if not is_ome(text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from gpu_workers.errors import FileError
-from gpu_workers.formats.files import open_file
+from gpu_workers.formats.files import blaming, open_file
 from gpu_workers.formats.files.tiff import TiffFile
 from gpu_workers.formats.images import image_share, sample, without_masks
 from gpu_workers.formats.listing import FileEntry, Listing, aggregate
@@ -86,8 +86,9 @@ def _is_slide(listing: Listing, file: FileEntry) -> bool:
     except FileError:
         return False
     try:
-        return isinstance(opened, TiffFile) and opened.is_slide()
-    except (FileError, ValueError):
+        with blaming(file.path):
+            return isinstance(opened, TiffFile) and opened.is_slide()
+    except FileError:
         return False
     finally:
         opened.close()

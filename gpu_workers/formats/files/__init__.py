@@ -9,6 +9,7 @@ us reserve gigabytes. A class with `guarded` = True is read in a second process 
 
 from gpu_workers.formats.files.opening import (
     FileCache,
+    blaming,
     damaged,
     known_type,
     open_file,
@@ -16,4 +17,12 @@ from gpu_workers.formats.files.opening import (
     read_plane,
 )
 
-__all__ = ["FileCache", "damaged", "known_type", "open_file", "read_contents", "read_plane"]
+__all__ = [
+    "FileCache",
+    "blaming",
+    "damaged",
+    "known_type",
+    "open_file",
+    "read_contents",
+    "read_plane",
+]

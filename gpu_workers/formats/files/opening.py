@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -68,6 +70,17 @@ def _type_of(folder: Path, file: str) -> str:
         f"{named} is no image of a known format ({', '.join(registry.names('files'))})",
         code="not_an_image", files=(named,),
     )  # fmt: skip
+
+
+@contextmanager
+def blaming(file: str) -> Iterator[None]:
+    """Turn what libraries raise for a damaged file into a FileError that names it."""
+    try:
+        yield
+    except FileError:
+        raise
+    except DAMAGE as error:
+        raise damaged(file, error) from error
 
 
 def known_type(folder: Path, file: str) -> str | None:
