@@ -86,7 +86,7 @@ PROFILE = (
     "{Background: {Character: NonFlat, Mean: 373.6, Profile: {Coefficients: [[2.0]], "
     f'{_PLACES}, Channel: 1, ChannelName: "a {{b}} (c)", Foreground: {{Character: NonFlat, '
     "Profile: {Coefficients: [[1.0], [-0.5, 2e-1], [0.1, 0.2, 0.3]], "
-    f"{_PLACES}, Version: Acapella:2013}}"
+    f"{_PLACES}, Version: Soft:2013}}"
 )
 
 
