@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 
 from gpu_workers.errors import FileError
 from gpu_workers.formats.listing import FileEntry, Listing, aggregate, shown
-from gpu_workers.formats.ngff import groups, multiscales
+from gpu_workers.formats.ngff import groups, multiscales, series
 from gpu_workers.formats.ngff.groups import Attributes
 from gpu_workers.formats.reader import require_planes
 from gpu_workers.formats.survey import (
@@ -119,6 +119,7 @@ class _Walk:
     problems: list[Problem] = field(default_factory=list)
     plates: list[_Plate] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
+    converted: list[str] = field(default_factory=list)
     _done: set[str] = field(default_factory=set)
 
     def visit(self, path: str) -> None:
@@ -134,6 +135,8 @@ class _Walk:
                 self._done.add(path)
                 if "image-label" not in found.ome:
                     self.images.append(path)
+            elif "bioformats2raw.layout" in found.ome:
+                self.converted.append(path)
         except FileError as error:
             self._done.add(path)
             self._failed(error)
@@ -151,6 +154,8 @@ class _Walk:
             wells = [(_well_of(w, described), str(w["path"])) for w in described["wells"]]
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise groups.bad(found.file, repr(error)) from error
+        if not wells:
+            plate.missing.append(path)
         for name, below in wells:
             try:
                 self._well(plate, name, groups.joined(path, below), cycles)
@@ -164,7 +169,10 @@ class _Walk:
             plate.missing.append(path)
             return
         ranks: dict[int, int] = {}
-        for name, acquisition in self._images(path, min(cycles, default=0)):
+        images = self._images(path, min(cycles, default=0))
+        if not images:
+            plate.missing.append(path)
+        for name, acquisition in images:
             file = groups.joined(path, name)
             ranks[acquisition] = ranks.get(acquisition, 0) + 1
             if file not in self.folders:
@@ -221,6 +229,15 @@ class _Walk:
             "error",
         )
         return VendorFacts(reader=OmeZarrReader.name, **plate.facts), plate.planes
+
+    def _series(self, root: str, planes: list[SourcePlane]) -> list[SourcePlane]:
+        """Return the images with what the OME-XML of one hierarchy of bioformats2raw says of its own."""
+        own = [p for p in planes if root in _above(p.file)]
+        try:
+            return [p for p in planes if p not in own] + series.located(self.listing, root, own)
+        except FileError as error:
+            self._failed(error)
+            return planes
 
 
 def _plate_facts(described: Json) -> Json:

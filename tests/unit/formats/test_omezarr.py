@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gpu_workers.errors import FileError
 from gpu_workers.formats.contents import ImageContent
@@ -176,6 +178,69 @@ def test_series_of_bioformats2raw_are_sites(tmp_path: Path) -> None:
     assert [(p.file, p.site) for p in found.planes] == [
         ("b.zarr/0", "1"), ("b.zarr/1", "2"), ("b.zarr/2", "3"), ("b.zarr/10", "4"),
     ]  # fmt: skip
+
+
+OME_XML = """<?xml version="1.0" encoding="UTF-8"?>
+<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{plates}
+{images}</OME>"""
+IMAGE = """<Image ID="Image:{n}" Name="series {n}"><Pixels ID="Pixels:{n}" DimensionOrder="XYZCT"
+ Type="uint16" SizeX="9" SizeY="8" SizeZ="1" SizeC="1" SizeT="1"><Channel ID="Channel:{n}:0"/>
+<Plane TheZ="0" TheT="0" TheC="0" PositionX="{x}" PositionXUnit="mm" PositionY="-2" PositionYUnit="mm"/>
+</Pixels></Image>"""
+WELLS = """<Plate ID="Plate:0"><Well ID="Well:0" Row="1" Column="2">
+<WellSample ID="WellSample:0" Index="0"><ImageRef ID="Image:1"/></WellSample>
+<WellSample ID="WellSample:1" Index="1"><ImageRef ID="Image:0"/></WellSample></Well></Plate>"""
+
+
+def _series(folder: Path, n: int, plates: str = "") -> Path:
+    made = zarr.open_group(folder / "b.zarr", mode="w", zarr_format=2)
+    made.attrs["bioformats2raw.layout"] = 3
+    for i in range(n):
+        array = pixels(i, (1, 1, 1, 8, 9))
+        write_image(folder / f"b.zarr/{i}", array, "tczyx", ngff_version="0.4")
+    images = "".join(IMAGE.format(n=i, x=10 * i) for i in range(n))
+    file = folder / "b.zarr/OME/METADATA.ome.xml"
+    file.parent.mkdir()
+    file.write_text(OME_XML.format(plates=plates, images=images))
+    return file
+
+
+def test_series_lie_where_the_stage_was(tmp_path: Path) -> None:
+    _series(tmp_path, 3)
+
+    found = _survey(tmp_path)
+
+    assert [(p.site, p.stage_y_um, p.stage_x_um) for p in found.planes] == [
+        ("1", -2000, 0), ("2", -2000, 10_000), ("3", -2000, 20_000),
+    ]  # fmt: skip
+    assert not found.problems
+
+
+def test_series_lie_in_the_wells_that_the_xml_names(tmp_path: Path) -> None:
+    _series(tmp_path, 2, WELLS)
+
+    found = _survey(tmp_path)
+
+    assert [(p.file, p.well, p.site) for p in found.planes] == [
+        ("b.zarr/0", "B03", "2"), ("b.zarr/1", "B03", "1"),
+    ]  # fmt: skip
+
+
+def test_the_order_of_series_may_be_listed(tmp_path: Path) -> None:
+    _series(tmp_path, 2)
+    _json(tmp_path / "b.zarr/OME/.zattrs", {"series": ["1", "0"]})
+
+    assert [p.stage_x_um for p in _survey(tmp_path).planes] == [10_000, 0]
+
+
+def test_damaged_xml_of_series_is_reported(tmp_path: Path) -> None:
+    file = _series(tmp_path, 2)
+    file.write_text(file.read_text()[:300])
+
+    found = _survey(tmp_path)
+
+    assert len(found.planes) == 2
+    assert [p.files for p in found.problems] == [("b.zarr/OME/METADATA.ome.xml",)]
 
 
 def test_names_of_images_may_tell_their_wells(tmp_path: Path) -> None:
@@ -360,6 +425,67 @@ def test_impossible_metadata_is_refused(change: dict[str, Any], code: str, tmp_p
 
     assert caught.value.code == code
     assert any("a.zarr" in name for name in caught.value.files)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the paths to all values within JSON."""
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    return [at, *(place for key, v in inner for place in _places(v, (*at, key)))][bool(not at) :]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    write_plate(folder / "a.zarr", FIELDS[:1], "0.4", shape=(1, 1, 1, 8, 9))
+    return folder
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    name=st.sampled_from(["a.zarr/.zattrs", "a.zarr/B/03/.zattrs", "a.zarr/B/03/0/.zattrs",
+                          "a.zarr/B/03/0/0/.zarray"]),
+    pick=st.integers(0, 10**6), value=JSON_VALUES,
+)  # fmt: skip
+def test_any_change_of_metadata_is_read_or_named(
+    name: str, pick: int, value: Any, small: Path
+) -> None:
+    file = small / name
+    before = file.read_text()
+    content = json.loads(before)
+    places = _places(content)
+    *above, last = places[pick % len(places)]
+    owner = content
+    for key in above:
+        owner = owner[key]
+    owner[last] = value
+    file.write_text(json.dumps(content))
+
+    try:
+        for plane in _survey(small).planes:
+            for image in read_contents(small, plane.file):
+                if image.height * image.width < 10**6:
+                    read_plane(small, plane.file, next(image.each_plane()).page)
+    except FileError as error:
+        assert error.files  # noqa: PT017
+    finally:
+        file.write_text(before)
 
 
 def test_a_missing_page_is_refused(tmp_path: Path) -> None:
