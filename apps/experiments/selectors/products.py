@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from gpu_workers.messages import (
     LayoutCorrections,
 )
 from gpu_workers.storage import paths
+from gpu_workers.storage.layout import load_layout, load_raw_layout, raw_sites
 
 PLANE_COLUMNS = [
     "well", "site", "acquisition", "t", "channel", "z", "role", "file", "page", "sample",
@@ -209,13 +211,29 @@ def layout_planes(
 
     plate_get(user=user, experiment_id=experiment_id, plate_id=plate)
     layout = layout_get(user=user, experiment_id=experiment_id)
-    path = (experiment_root(experiment_id) / layout.path).with_name("planes.parquet")
-    filters: list[tuple[str, str, Any]] = [("plate", "==", str(plate))]
-    filters += [("well", "==", well)] if well else []
-    filters += [("site", "==", site)] if site is not None else []
+    root = experiment_root(experiment_id)
     try:
+        own = _sites_of(root, layout.path, str(plate), well, site)
+        path = (root / layout.path).with_name("planes.parquet")
+        filters = [("plate", "==", str(plate)), ("site", "in", list(own))]
         table = parquet.read_table(path, columns=PLANE_COLUMNS, filters=filters)
     except FileNotFoundError:
         raise NotFound("the layout's table of planes is not there any more") from None
     rows: list[dict[str, Any]] = table.slice(after, size).to_pylist()
-    return rows
+    return [{**r, "site": own[r["site"]][0], "well": own[r["site"]][1]} for r in rows]
+
+
+def _sites_of(
+    root: Path, path: str, plate: str, well: str, site: int | None
+) -> dict[int, tuple[int, str]]:
+    """Return, by the uncorrected number that the table of planes uses, the chosen sites' own and well."""
+    own, raw = load_layout(root, path), load_raw_layout(root, path)
+    try:
+        known, sites = raw_sites(raw.plate(plate)), own.plate(plate).sites
+    except KeyError:
+        return {}
+    return {
+        known.get(each.raw or "", each.index): (each.index, each.well)
+        for each in sites
+        if (not well or each.well == well) and (site is None or each.index == site)
+    }

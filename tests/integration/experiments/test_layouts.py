@@ -102,6 +102,29 @@ def test_planes_come_in_pages_and_by_site(lab):
     assert one["next"] is None
 
 
+def test_planes_follow_their_site_to_its_corrected_well(lab):
+    root = experiment_root(lab["experiment"].id)
+    raw = layouts.load_layout(root, layouts.layout_path("k1"))
+    plate = raw.plates[0]
+    moved = [
+        s.model_copy(update={"well": "C03", "index": 1 - s.index, "raw": f"B/2/{s.index}"})
+        for s in plate.sites
+    ]
+    found = [s.model_copy(update={"raw": f"B/2/{s.index}"}) for s in plate.sites]
+    for path, sites in ((layouts.layout_path("k1"), moved[::-1]), ("layouts/k1/raw.json", found)):
+        changed = raw.model_copy(
+            update={"plates": (plate.model_copy(update={"sites": tuple(sites)}),)}
+        )
+        paths.write_json(root / path, changed.model_dump(mode="json"))
+
+    url = _url(lab, f"layout/planes/?plate={lab['plate'].id}")
+    there = lab["api"].get(f"{url}&well=C03&site=0").json()["results"]
+    before = lab["api"].get(f"{url}&well=B02").json()["results"]
+
+    assert [(r["file"], r["well"], r["site"]) for r in there] == [("f1.tif", "C03", 0)]
+    assert before == []
+
+
 def test_corrections_are_versions_that_the_next_run_is_told(lab):
     corrections = {"channels": [{"channel": "DAPI", "name": "Nuclei"}]}
 
