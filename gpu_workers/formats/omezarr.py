@@ -212,6 +212,8 @@ class _Walk:
         if not self.plates:
             planes, problems = _single(self.images)
             self.problems += problems
+            for root in self.converted:
+                planes = self._series(root, planes)
             return VendorFacts(reader=OmeZarrReader.name, own_sizes=True), planes
         plate, *others = self.plates
         self.problems += aggregate(
