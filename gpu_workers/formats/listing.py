@@ -16,7 +16,8 @@ from gpu_workers.errors import FileError
 from gpu_workers.formats.removed import require_files
 from gpu_workers.messages import Problem
 
-MAX_DEPTH = 12
+# A label's chunk in a plate of OME-Zarr lies 12 folders deep, and people keep plates in folders.
+MAX_DEPTH = 20
 MAX_METADATA_BYTES = 256 * 2**20
 IMAGE_SUFFIXES = frozenset(
     {
