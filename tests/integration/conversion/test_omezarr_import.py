@@ -275,6 +275,34 @@ def test_labels_of_planes_and_time_points_stay_with_them(tmp_path: Path) -> None
     assert caught.value.code == "labels_of_planes"
 
 
+def test_an_image_that_is_the_folder_itself_is_taken_over(tmp_path: Path) -> None:
+    array = pixels(1, (1, 24, 32))
+    write_image(tmp_path / "source", array, "cyx", ngff_version="0.4")
+    _add_labels(tmp_path / "source", _labels((24, 32)))
+
+    converted = convert(tmp_path, experiment(tmp_path / "source"))
+
+    np.testing.assert_array_equal(converted.plates.read(PLATE, 0, 0, 0, 0), array[0])
+    labels = ImportedLabels(converted.plates).read(PLATE, 0, 0, 0, "cells")
+    np.testing.assert_array_equal(labels, _labels((24, 32)))
+
+
+def test_what_we_wrote_can_be_taken_over_again(plate: Converted, tmp_path: Path) -> None:
+    folder = plate.root / plate.plates.manifest.plates[0].path
+
+    again = convert(tmp_path, experiment(folder))
+
+    ours, theirs = again.layout.plates[0], plate.layout.plates[0]
+    assert [(s.well, s.name) for s in ours.sites] == [
+        (s.well, s.raw.split("/")[2]) for s in theirs.sites if s.raw
+    ]
+    for site, t, c, z in np.ndindex(len(ours.sites), 1, 2, 1):
+        expected = plate.plates.read(PLATE, site, t, c, z)
+        np.testing.assert_array_equal(again.plates.read(PLATE, site, t, c, z), expected)
+    labels = [(i.image, i.name, i.n_objects) for i in plate.plates.manifest.labels]
+    assert [(i.image, i.name, i.n_objects) for i in again.plates.manifest.labels] == labels
+
+
 def test_flat_labels_serve_the_projection(tmp_path: Path) -> None:
     write_image(
         tmp_path / "source/a.zarr", pixels(1, (1, 1, 3, 24, 32)), "tczyx", ngff_version="0.4"

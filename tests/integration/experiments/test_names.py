@@ -65,3 +65,11 @@ def test_a_link_as_root_is_followed_once(tmp_path: Path) -> None:
     found = folder_resolve(str(tmp_path / "root" / "plate"), [tmp_path / "root"])
 
     assert found == tmp_path / "real" / "plate"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".zattrs", "plate.zarr/B/03/0/.zgroup", "plate.zarr/B/03/0/0/.zarray", "a.zarr/0/0.0.0"],
+)
+def test_the_hidden_names_of_zarr_are_accepted(name: str) -> None:
+    assert name_fault(name) == ""
