@@ -53,6 +53,19 @@ class IlluminatiArguments(Arguments):
         title="Correct in any case",
         description="Correct although the statistics stand on too few images and may distort.",
     )
+    clip_percent: float = Field(
+        99.9,
+        ge=50,
+        le=100,
+        title="Upper end of the display, percent",
+        description="Channels are first shown up to this percentile of their pixels. No pixel is clipped:"
+        " the window can be changed on the map at any time.",
+    )
+    clip_value: float | None = Field(
+        None,
+        title="Upper end of the display, value",
+        description="The same intensity for all channels, instead of a percentile.",
+    )
     align: use.Wanted = Field("auto", title=use.TITLE, description=use.DESCRIPTION)
     align_subpixel: bool = Field(
         False, title=use.SUBPIXEL_TITLE, description=use.SUBPIXEL_DESCRIPTION
@@ -150,6 +163,7 @@ def key_of(name: str, version: int, recipe: Recipe) -> str:
     chosen = arguments.model_dump(mode="json", exclude={"align", "align_subpixel"})
     if not arguments.correct:
         chosen = {"projection": arguments.projection, "correct": False}
+        chosen |= {"clip": [arguments.clip_percent, arguments.clip_value]}
     wanted = ["layout", "plates", *(["illumination"] if arguments.correct else [])]
     if recipe.alignment is not None:
         wanted.append("alignment")

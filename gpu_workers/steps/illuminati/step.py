@@ -44,7 +44,7 @@ from gpu_workers.steps.illuminati.reuse import (
     read_nodes,
     write_nodes,
 )
-from gpu_workers.steps.illuminati.summary import stored_window, summarise
+from gpu_workers.steps.illuminati.summary import Clip, stored_window, summarise
 from gpu_workers.storage import mosaics, ome, paths
 from gpu_workers.storage.layout import PlateLayout
 from gpu_workers.storage.mosaics import MosaicManifest, PlateMosaic
@@ -113,11 +113,15 @@ class Illuminati(Step[IlluminatiArguments]):
         recipe = Recipe.resolve(context, arguments)
         maps = _value_maps(recipe, context)
         totals = {c.index: np.zeros(N_VALUES, np.uint64) for c in recipe.layout.channels}
+        clip = Clip(arguments.clip_percent, arguments.clip_value)
         nodes = _nodes(recipe, context)
         for node in nodes:
             end = node.first + len(node.counts)
             totals[node.spot[1][1]][node.first : end] += node.counts.astype(np.uint64)
         write_nodes(context.root / mosaics.units_path(context.key), nodes)
+        windows = [
+            stored_window(c, totals[c.index], maps[c.index], clip) for c in recipe.layout.channels
+        ]
         manifest = MosaicManifest(
             key=context.key,
             layout=recipe.layout.key,
@@ -129,10 +133,10 @@ class Illuminati(Step[IlluminatiArguments]):
             n_tpoints=recipe.layout.n_tpoints,
             n_zplanes=recipe.n_zplanes,
             channels=tuple(
-                summarise(c, totals[c.index], maps[c.index], recipe.corrected.get(c.index))
+                summarise(c, totals[c.index], maps[c.index], recipe.corrected.get(c.index), clip)
                 for c in recipe.layout.channels
             ),
-            plates=tuple(_finish(recipe, context, p, totals) for p in recipe.layout.plates),
+            plates=tuple(_finish(recipe, context, p, windows) for p in recipe.layout.plates),
         )
         context.problems.extend(_not_finite(manifest))
         path = mosaics.manifest_path(context.key)
@@ -267,19 +271,17 @@ def _signatures(recipe: Recipe, maps: dict[int, ValueMap]) -> dict[int, Json]:
 
 
 def _finish(
-    recipe: Recipe, context: StepContext, plate: PlateLayout, totals: dict[int, np.ndarray]
+    recipe: Recipe, context: StepContext, plate: PlateLayout, windows: list[tuple[int, int]]
 ) -> PlateMosaic:
     """Write a plate's image metadata and return its entry in the manifest."""
     pyramid = _pyramid(recipe, context.key, plate)
     # A viewer sees the stored values, so their windows are given in those.
     stored = [c.model_copy(update={"dtype": "uint16"}) for c in recipe.layout.channels]
-    ends = [stored_window(c, totals[c.index]) for c in recipe.layout.channels]
-    windows = [(float(a), float(b)) for a, b in ends]
     pyramid.write_metadata(
         name=plate.name,
         pixel_size_um=recipe.layout.pixel_size_um,
         z_step_um=None if recipe.projection else recipe.layout.z_step_um,
-        attributes={"omero": ome.omero(stored, windows)},
+        attributes={"omero": ome.omero(stored, [(float(a), float(b)) for a, b in windows])},
     )
     return PlateMosaic(
         id=plate.id,

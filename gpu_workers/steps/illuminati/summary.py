@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from gpu_workers.steps.illuminati.recipe import ValueMap
 from gpu_workers.storage.layout import ChannelLayout
 from gpu_workers.storage.mosaics import N_BINS, Histogram, MosaicChannel
 
-WINDOW = (1.0, 99.9)
+LOW_PERCENT = 1.0
 FULL = (0, 255)
 
 
@@ -30,15 +32,29 @@ def histogram(counts: NDArray[np.integer], low: int, high: int) -> NDArray[np.in
     return summed
 
 
-def stored_window(channel: ChannelLayout, counts: NDArray[np.integer]) -> tuple[int, int]:
-    """Return the stored values at percentiles 1 and 99.9, at least one step apart.
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Upper end of the window that a channel is first shown with: a percentile, or a value."""
+
+    percent: float = 99.9
+    value: float | None = None
+
+
+def stored_window(
+    channel: ChannelLayout, counts: NDArray[np.integer], value_map: ValueMap, clip: Clip
+) -> tuple[int, int]:
+    """Return the stored values at percentile 1 and at the upper end asked for, a step apart at least.
 
     8-bit brightfield is shown over its whole range: windows of its own for red, green and blue
     would change the colours.
     """
     if channel.brightfield and channel.dtype == "uint8":
         return FULL
-    low, high = (percentile(counts, q) for q in WINDOW)
+    low, high = (percentile(counts, q) for q in (LOW_PERCENT, clip.percent))
+    if clip.value is not None:
+        stored = round((clip.value - value_map.offset) / value_map.scale)
+        high = min(max(stored, 1), N_VALUES - 1)
+        low = min(low, high - 1)
     return (
         (low, high) if low < high else (max(min(low, N_VALUES - 2), 0), min(low, N_VALUES - 2) + 1)
     )
@@ -48,7 +64,8 @@ def summarise(
     channel: ChannelLayout,
     counts: NDArray[np.integer],
     value_map: ValueMap,
-    correction: str | None = None,
+    correction: str | None,
+    clip: Clip,
 ) -> MosaicChannel:
     """Return the manifest's entry of a channel from the counts of its stored values.
 
@@ -57,7 +74,7 @@ def summarise(
     """
     used = np.flatnonzero(counts)
     smallest, largest = (int(used[0]), int(used[-1])) if len(used) else (0, 1)
-    window = stored_window(channel, counts)
+    window = stored_window(channel, counts, value_map, clip)
     top = max(min(largest, smallest + 2 * (window[1] - smallest)), smallest + 1)
 
     def original(stored: int) -> float:

@@ -113,6 +113,21 @@ def test_every_level_and_number_equals_the_image_put_together_otherwise(tmp_path
     assert (manifest.n_tpoints, manifest.n_zplanes, manifest.projection) == (2, 1, None)
 
 
+def test_the_first_window_is_as_asked_and_no_pixel_is_clipped(tmp_path: Path) -> None:
+    made = plates.layout(BOXES, ("uint16", "uint8"), height=HEIGHT, width=WIDTH)
+    planes = all_planes(made)
+    inputs = plates.write(tmp_path, made, planes)
+    real = assembled(made, planes, 0, 0, 0)
+    real = real[np.isfinite(real)]
+
+    lower = run(tmp_path, inputs, clip_percent=90)
+    fixed = run(tmp_path, inputs, clip_value=123)
+
+    assert lower.channels[0].window[1] == np.percentile(real, 90, method="inverted_cdf")
+    assert [c.window[1] for c in fixed.channels] == [123, 123]
+    assert fixed.channels[0].max == lower.channels[0].max == real.max()
+
+
 def test_a_missing_plane_is_filled_by_its_neighbours(tmp_path: Path) -> None:
     made = plates.layout(BOXES, ("uint16",), height=HEIGHT, width=WIDTH)
     planes = all_planes(made)
