@@ -38,7 +38,12 @@ class Misbehaving:
                 pass
         return (ImageContent(3, os.getpid(), "uint16"),)
 
+    def plane_bytes(self, page: int) -> int:
+        return 2**62 if self._does == "huge" else 0
+
     def read(self, page: int, sample: int = 0) -> npt.NDArray[Any]:
+        if self._does == "huge":
+            return np.frombuffer(bytes(2**31), np.uint8)[None]
         return np.full((3, 5), page, np.uint16)
 
     def close(self) -> None: ...

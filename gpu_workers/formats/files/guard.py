@@ -28,6 +28,9 @@ from gpu_workers.formats.files.guarded import contents_adapter
 CPU_S: Final = 120
 MEMORY: Final = 700 * 2**20
 """How much memory a request may add, beyond four times the plane that is read."""
+SMALL: Final = 64 * 2**20
+USUAL_RATIO: Final = 20
+"""Planes larger than `SMALL` are believed as far as they aren't packed better than this."""
 GROWN: Final = 2 * 2**30
 """Libraries keep some of what they take: beyond this the process makes way for a new one."""
 _MAX_OPEN: Final = 16
@@ -49,6 +52,17 @@ def _address_space() -> int:
 def _limit(kind: int, value: int) -> None:
     hard = resource.getrlimit(kind)[1]
     resource.setrlimit(kind, (value if hard < 0 else min(value, hard), hard))
+
+
+def _believed(opened: OpenFile, request: dict[str, Any]) -> int:
+    """Return the size a plane claims, as far as the size of its file makes it likely."""
+    claimed: int = getattr(opened, "plane_bytes", lambda _: 0)(request["page"])
+    try:
+        size = (Path(request["folder"]) / request["file"]).stat().st_size
+    except OSError:
+        # It is open here, whatever has become of its name.
+        size = 0
+    return max(0, min(claimed, max(SMALL, USUAL_RATIO * size)))
 
 
 class _Reader:
@@ -88,7 +102,7 @@ class _Reader:
             return {"shape": [len(text)]}, np.frombuffer(text, np.uint8)
         if request["do"] == "read":
             page = request["page"]
-            self._allow(4 * getattr(opened, "plane_bytes", lambda _: 0)(page))
+            self._allow(4 * _believed(opened, request))
             image = np.ascontiguousarray(opened.read(page, request["sample"]))
             return {"shape": image.shape, "dtype": image.dtype.str}, image
         return {}, None

@@ -17,7 +17,7 @@ from gpu_workers.errors import FileError
 from gpu_workers.formats.contents import ImageContent, PlaneContent
 from gpu_workers.formats.files.opening import damaged
 from gpu_workers.formats.files.zeiss_metadata import CziFacts, Scene, facts_of, number, parse
-from gpu_workers.formats.files.zisraw import BYTES_PER_PIXEL, PIXEL_TYPES, Segments, SubBlock
+from gpu_workers.formats.files.zisraw import PIXEL_TYPES, Segments, SubBlock, size_of
 from gpu_workers.formats.listing import open_below, shown
 
 # Tags of so many subblocks are read for times and stage positions: each is a read of its own.
@@ -73,7 +73,7 @@ class CziFile:
     def plane_bytes(self, page: int) -> int:
         """Return the size a page claims to have once it is unpacked."""
         block = self._blocks[page] if 0 <= page < len(self._blocks) else None
-        return 0 if block is None else block.height * block.width * BYTES_PER_PIXEL
+        return 0 if block is None else size_of(block)
 
     def close(self) -> None:
         """Let the file go."""

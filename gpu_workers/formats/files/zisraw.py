@@ -20,8 +20,9 @@ from gpu_workers.formats.listing import shown
 
 MAX_XML: Final = 64 * 2**20
 MAX_TAGS: Final = 2**20
-BYTES_PER_PIXEL: Final = 12
-"""At most: three of 32 bits."""
+MAX_RATIO: Final = 1_000
+SMALL: Final = 64 * 2**20
+"""Planes that claim more bytes than this must not be packed more than a thousandfold."""
 _HEADER: Final = 32
 _ENTRY: Final = struct.Struct("<2siqiiB5xi")
 _DIMENSION: Final = struct.Struct("<4siifi")
@@ -64,6 +65,12 @@ class SubBlock:
     scene: int | None
     tile: int | None
     others: tuple[tuple[str, int], ...]
+
+
+def size_of(block: SubBlock) -> int:
+    """Return how many bytes the pixels of a subblock claim to have; 0 if their type isn't known."""
+    dtype, samples = PIXEL_TYPES.get(block.pixel_type, ("uint8", 0))
+    return block.height * block.width * samples * np.dtype(dtype).itemsize
 
 
 class Segments:
@@ -206,13 +213,18 @@ class Segments:
                 self._file, f"its pixel type {block.pixel_type} is not known", "unsupported_type"
             )
         shape = (block.height, block.width, samples)
+        claimed = size_of(block)
+        if claimed > max(SMALL, MAX_RATIO * len(data)):
+            raise damaged(
+                self._file, f"a plane claims {claimed} bytes out of {len(data)}", "too_large"
+            )
         if block.compression in (_JPEG, _JPEG_XR):
             image = self._decoded(data, block.compression).reshape(block.height, block.width, -1)
             if image.shape != shape or image.dtype != dtype:
                 raise damaged(self._file, f"a plane unpacks to {image.shape} of {image.dtype}")
             # Both decoders give red, green, blue.
         else:
-            raw = self._raw(data, block.compression, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+            raw = self._raw(data, block.compression, claimed)
             image = np.frombuffer(raw, np.dtype(dtype).newbyteorder("<")).reshape(shape)
             image = image[..., 2::-1] if samples > 1 else image
         return image[..., 0] if samples == 1 else image[..., :3]

@@ -278,3 +278,18 @@ def test_damaged_planes_are_named(tmp_path: Path, at: int, value: int) -> None:
         read_plane(tmp_path, "a.czi", 0)
     with pytest.raises(FileError, match="planes, not 6"):
         read_plane(tmp_path, "a.czi", 5)
+
+
+def test_a_few_bytes_are_no_huge_plane(tmp_path: Path) -> None:
+    import imagecodecs
+
+    size = (2**13, 2**14)
+    packed = imagecodecs.zstd_encode(bytes(2 * size[0] * size[1]), level=1)
+    assert len(packed) < 50_000
+    block = {"data": packed, "compression": 5, "size": size, "pixel_type": 1, "place": {"C": 0}}
+    (tmp_path / "a.czi").write_bytes(containers.czi([block]))
+
+    with pytest.raises(FileError, match="claims 268435456 bytes out of") as caught:
+        read_plane(tmp_path, "a.czi", 0)
+
+    assert caught.value.code == "too_large"

@@ -69,6 +69,12 @@ def test_more_memory_than_allowed_is_refused(open_: Open) -> None:
     assert caught.value.code == "truncated_file"
 
 
+def test_a_plane_that_claims_to_be_huge_gets_no_more_memory(open_: Open) -> None:
+    # There is no such file: nothing speaks for its size.
+    with pytest.raises(FileError, match="memory"):
+        open_("huge").read(0)
+
+
 def test_what_libraries_print_is_no_answer(open_: Open) -> None:
     assert open_("noise").contents()
 
