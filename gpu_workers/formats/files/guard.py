@@ -62,7 +62,8 @@ def _believed(opened: OpenFile, request: dict[str, Any]) -> int:
     except OSError:
         # It is open here, whatever has become of its name.
         size = 0
-    return max(0, min(claimed, max(SMALL, USUAL_RATIO * size)))
+    likely: int = max(SMALL, USUAL_RATIO * size)
+    return max(0, min(claimed, likely))
 
 
 class _Reader:
