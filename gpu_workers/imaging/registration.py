@@ -202,10 +202,20 @@ def _peak(surface: NDArray[np.floating]) -> tuple[float, float, bool]:
     return i + dy, j + dx, inner_y and inner_x
 
 
+def _window(n: int) -> NDArray[np.float32]:
+    """Return weights that rise over the outer quarters and are 1 in the middle (Tukey's window).
+
+    Of a narrow overlap that keeps more than one that rises up to the middle.
+    """
+    place = np.arange(1, n + 1) / (n + 1)
+    rise = np.minimum(4 * np.minimum(place, 1 - place), 1)
+    return np.asarray((1 - np.cos(np.pi * rise)) / 2, np.float32)
+
+
 def _windowed_spectrum(image: Floats, size: tuple[int, int]) -> NDArray[np.complex64]:
     from scipy import fft
 
-    rows, columns = (np.hanning(n + 2)[1:-1].astype(np.float32) for n in image.shape)
+    rows, columns = (_window(n) for n in image.shape)
     value = image - image.mean(dtype=np.float64).astype(np.float32)
     value *= rows[:, None]
     value *= columns
@@ -266,7 +276,7 @@ def phase_correlation(
 
     Notes
     -----
-    A Hann window keeps the borders out. Each frequency's phase counts by how far its power stands
+    A window keeps the borders out. Each frequency's phase counts by how far its power stands
     above the noise's, measured at the highest frequencies, in both images; so a camera's fixed
     pattern, equal in both, does not pull the shift to zero, as it does where all phases count
     equally. The peak is refined by the Fourier transform at 1/20 px around it (M. Guizar-Sicairos,
