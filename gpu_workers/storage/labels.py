@@ -106,10 +106,10 @@ class ImportedLabels:
         found = self._image(plate_id, site_index, t, name)
         if found is None:
             return None
-        image, own_t = found
+        folder, first, _ = found
         site = self.plates.layout.plate(plate_id).sites[site_index]
         size = site.height, site.width
-        path = ome.shard_path(label_folder(image, name) / "0", own_t, 0, z)
+        path = ome.shard_path(label_folder(folder, name) / "0", t - first, 0, z)
         try:
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -117,29 +117,34 @@ class ImportedLabels:
         labels: npt.NDArray[np.uint32] = decode_shard(data, size, "uint32")
         return labels
 
+    def cycle(self, plate_id: str, site_index: int, t: int, name: str) -> int:
+        """Return the round of staining on whose image the labels lie; 0 where there are none."""
+        found = self._image(plate_id, site_index, t, name)
+        return found[2].cycle if found else 0
+
     def table(
         self, plate_id: str, site_index: int, t: int, name: str
     ) -> tuple[npt.NDArray[np.uint32], dict[str, Numbers]]:
         """Return the labels that tables know in a site's image, and the features of each."""
         found = self._image(plate_id, site_index, t, name)
-        plate = self.plates.layout.plate(plate_id)
         if found is not None:
-            below = self._below(found[0], plate)
-            path = self.plates.root / table_path(self.plates.manifest.key, plate, below, name)
-            if path.is_file():
-                table = tables.read_table(path)
+            plate = self.plates.layout.plate(plate_id)
+            path = table_path(self.plates.manifest.key, plate, found[2].image, name)
+            if (self.plates.root / path).is_file():
+                table = tables.read_table(self.plates.root / path)
                 columns = {c: table[c].to_numpy() for c in table.column_names}
                 return columns.pop("label"), columns
         return np.zeros(0, np.uint32), {}
 
-    def _image(self, plate_id: str, site_index: int, t: int, name: str) -> tuple[Path, int] | None:
-        plate = self.plates.layout.plate(plate_id)
-        for image, own_t in self.plates.images(plate_id, site_index, t):
-            if (plate.id, self._below(image, plate), name) in self._known:
-                return image, own_t
+    def _image(
+        self, plate_id: str, site_index: int, t: int, name: str
+    ) -> tuple[Path, int, LabelImage] | None:
+        """Return the folder of a site's labelled image, its first time point, and what is known of it."""
+        root = self.plates.root / next(
+            p.path for p in self.plates.manifest.plates if p.id == str(plate_id)
+        )
+        for folder, acquisition in self.plates.images(plate_id, site_index, t):
+            known = self._known.get((str(plate_id), folder.relative_to(root).as_posix(), name))
+            if known is not None:
+                return folder, acquisition.tpoint_offset, known
         return None
-
-    def _below(self, image: Path, plate: PlateLayout) -> str:
-        own = next(p for p in self.plates.manifest.plates if p.id == plate.id)
-        folder = self.plates.root / own.path
-        return image.relative_to(folder).as_posix()

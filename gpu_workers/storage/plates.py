@@ -90,6 +90,8 @@ class LabelImage(Message):
         What the tables beside it say of each object.
     flat
         It has one plane, which stands for all z planes of the image.
+    cycle
+        Round of staining on whose images it lies.
     """
 
     plate: str
@@ -98,6 +100,7 @@ class LabelImage(Message):
     n_objects: int
     features: tuple[str, ...] = ()
     flat: bool = True
+    cycle: int = 0
 
 
 class LabelTable(Message):
@@ -280,14 +283,13 @@ class Plates:
             for a in self._acquisitions(plate, t)
         )
 
-    def images(self, plate_id: str, site_index: int, t: int) -> list[tuple[Path, int]]:
-        """Return the folder and the own time point of each image that may show a site at `t`."""
+    def images(
+        self, plate_id: str, site_index: int, t: int
+    ) -> list[tuple[Path, AcquisitionLayout]]:
+        """Return the folder and the acquisition of each image that may show a site at `t`."""
         plate = self.layout.plate(plate_id)
         site = plate.sites[site_index]
-        return [
-            (self._image(plate, site, a, None), t - a.tpoint_offset)
-            for a in self._acquisitions(plate, t)
-        ]
+        return [(self._image(plate, site, a, None), a) for a in self._acquisitions(plate, t)]
 
     def _acquisitions(self, plate: PlateLayout, t: int) -> list[AcquisitionLayout]:
         # In multiplexing several acquisitions cover one time point with different channels.

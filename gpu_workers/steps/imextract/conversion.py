@@ -118,6 +118,7 @@ class _Conversion:
             image=unit.path(),
             tables=(unit.root / table_path(unit.key, unit.plate, unit.path(), "")).parent,
             shape=(unit.acquisition.n_tpoints, self.layout.n_zplanes, *side),
+            cycles=tuple(c.cycle for c in self.layout.channels),
         )
         self.labels.add(source, rows, target)
 

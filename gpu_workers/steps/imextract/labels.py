@@ -36,6 +36,8 @@ class Target:
         Folder of the tables of its label images.
     shape
         (t, z, y, x).
+    cycles
+        Round of staining of each channel.
     """
 
     plate: str
@@ -43,6 +45,7 @@ class Target:
     image: str
     tables: Path
     shape: tuple[int, int, int, int]
+    cycles: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -84,8 +87,9 @@ class LabelImport:
             except FileError as error:
                 self._failed(error)
                 continue
-            places = _places(image, [r for r in rows if r["file"] == file])
-            self._labels(source, image, places, target)
+            own = [r for r in rows if r["file"] == file]
+            cycle = min(target.cycles[r["channel"]] for r in own)
+            self._labels(source, image, _places(image, own), target, cycle)
 
     def part(self) -> Json:
         """Return what was taken over, for the part file of a job."""
@@ -100,7 +104,12 @@ class LabelImport:
         )
 
     def _labels(
-        self, source: Path, image: ZarrFile, places: dict[tuple[int, int], Place], target: Target
+        self,
+        source: Path,
+        image: ZarrFile,
+        places: dict[tuple[int, int], Place],
+        target: Target,
+        cycle: int,
     ) -> None:
         tables = read_tables(source, image.file)
         for error in tables.failed:
@@ -127,7 +136,7 @@ class LabelImport:
             self.labels.append(
                 LabelImage(
                     plate=target.plate, image=target.image, name=name, n_objects=present.size,
-                    features=features, flat=found.is_flat,
+                    features=features, flat=found.is_flat, cycle=cycle,
                 )
             )  # fmt: skip
             if len(image.grid) > 1:

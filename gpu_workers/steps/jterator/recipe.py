@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.errors import UserError
+from gpu_workers.imaging.registration import translate
 from gpu_workers.messages import Json
 from gpu_workers.modules.pipeline import ImportedObjects, Pipeline, Prepared, prepare
 from gpu_workers.registry import StepContext
@@ -166,10 +167,23 @@ class Recipe:
         for name in set(self.prepared.pipeline.labels.values()):
             image = self.labels.read(plate, site, t, z, name)
             if image is not None:
+                image = self._aligned(image, plate, site, self.labels.cycle(plate, site, t, name))
                 known, values = self.labels.table(plate, site, t, name)
                 features = self.prepared.imported[name]
                 found[name] = imported_objects(image, known, values, features)
         return found
+
+    def _aligned(
+        self, labels: NDArray[np.uint32], plate: str, site: int, cycle: int
+    ) -> NDArray[np.uint32]:
+        """Return the labels of a cycle where the reference cycle shows their objects."""
+        if self.alignment is None:
+            return labels
+        moved = translate(labels, self.alignment.shift(plate, site, cycle))
+        y0, x0, y1, x1 = self.seen(plate, self.layout.plate(plate).sites[site])
+        seen = np.zeros_like(labels)
+        seen[y0:y1, x0:x1] = moved[y0:y1, x0:x1]
+        return seen
 
     def pyramid(self, key: str, object_type: str, plate: PlateLayout) -> Pyramid:
         """Return the index mosaic of a type on a plate."""

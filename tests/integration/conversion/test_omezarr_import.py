@@ -12,6 +12,7 @@ import pytest
 import zarr
 from ome_zarr_models.v05 import Image
 from ome_zarr_models.v05.image_label import ImageLabel
+from scipy import ndimage
 
 from gpu_workers.errors import TissueMapsError
 from gpu_workers.messages import Problem
@@ -314,6 +315,35 @@ def test_flat_labels_serve_the_projection(tmp_path: Path) -> None:
     found = _analyse(converted)
     assert found.manifest.projection == "max"
     assert found.manifest.types[0].plates[0].n_objects == 2
+
+
+def test_labels_of_a_moved_cycle_are_moved_with_it(tmp_path: Path) -> None:
+    by = (3, -5)
+    world = ndimage.gaussian_filter(np.random.default_rng(2).random((320, 320)), 2) * 60_000
+    corners = {"first": (20, 20), "second": (20 + by[0], 20 + by[1])}
+    labels = np.zeros((320, 320), "uint32")
+    labels[100:120, 130:160], labels[200:230, 60:75] = 1, 2
+    for name, (y, x) in corners.items():
+        seen = np.s_[y : y + 256, x : x + 256]
+        store = tmp_path / name / "a.zarr"
+        write_image(store, world[seen].astype("uint16")[None], "cyx", ngff_version="0.4")
+        if name == "second":
+            _add_labels(store, labels[seen])
+    folders = [tmp_path / "first", tmp_path / "second"]
+    description = experiment(*folders, plates=[0, 0], mode="multiplexing")
+    converted = convert(tmp_path, description)
+    assert [i.cycle for i in converted.plates.manifest.labels] == [1]
+
+    output, _ = run_step(tmp_path, "align", description, {}, converted.inputs)
+    inputs = {**converted.inputs, **output.products}
+    made, _ = run_step(tmp_path, "jterator", description, {}, inputs)
+
+    manifest = load_manifest(tmp_path, made.products["objects"])
+    places = FeatureStore(tmp_path, manifest).positions("cells", PLATE)
+    # in the reference cycle, whose first pixel is (20, 20) of the world
+    assert places["y0"].tolist() == [100 - 20, 200 - 20]
+    assert places["x0"].tolist() == [130 - 20, 60 - 20]
+    assert places["y1"].tolist() == [120 - 20, 230 - 20]
 
 
 def test_labels_that_do_not_fit_are_left_out(tmp_path: Path) -> None:
