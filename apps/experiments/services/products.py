@@ -131,6 +131,23 @@ def _layout_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -
     _make_current(LayoutVersion.objects.filter(experiment=experiment), [row.id])
 
 
+def _configured_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -> None:
+    """Enter what metaconfig made; sites that were stitched on this very layout stay stitched."""
+    _layout_apply(experiment, path, manifest)
+    rows = Product.objects.filter(experiment=experiment, name="alignment", is_current=True)
+    root = experiment_root(experiment.id)
+    for aligned in rows.values_list("path", flat=True):
+        known = _manifest(root, aligned) if (root / aligned).is_file() else {}
+        if known.get("source_layout_key") == manifest["key"]:
+            _alignment_apply(experiment, aligned, known)
+
+
+def _alignment_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -> None:  # noqa: ARG001
+    """Make the layout current that goes with an alignment: the stitched one, or that it was given."""
+    layout = _manifest(experiment_root(experiment.id), manifest["layout"])
+    _layout_apply(experiment, manifest["layout"], layout)
+
+
 def _summary(layout: Layout) -> dict[str, Any]:
     return {
         "n_tpoints": layout.n_tpoints,
@@ -204,25 +221,27 @@ def _wells_apply(plates: dict[str, Plate], layout: Layout) -> dict[tuple[str, st
     return ids
 
 
+SITE_FIELDS = ("index", "y", "x", "height", "width", "stage_y_um", "stage_x_um")
+
+
 def _site_rows(plate: PlateLayout, wells: dict[tuple[str, str], UUID]) -> Iterable[Site]:
     for site in plate.sites:
         yield Site(
             well_id=wells[plate.id, site.well],
             removed=False,
-            **site.model_dump(exclude={"well", "raw"}),
+            **site.model_dump(include={"name", *SITE_FIELDS}),
         )
 
 
 def _sites_apply(
     experiment: Experiment, wells: dict[tuple[str, str], UUID], layout: Layout
 ) -> None:
-    fields = ["index", "y", "x", "height", "width", "stage_y_um", "stage_x_um"]
     rows = [row for plate in layout.plates for row in _site_rows(plate, wells)]
     Site.objects.bulk_create(
         rows,
         update_conflicts=True,
         unique_fields=["well", "name"],
-        update_fields=[*fields, "removed", "updated_at"],
+        update_fields=[*SITE_FIELDS, "removed", "updated_at"],
         batch_size=BATCH,
     )
     kept = {(row.well_id, row.name) for row in rows}
@@ -363,7 +382,8 @@ def _objects_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) 
 
 
 APPLIED: dict[str, Callable[[Experiment, str, dict[str, Any]], None]] = {
-    "layout": _layout_apply,
+    "layout": _configured_apply,
+    "alignment": _alignment_apply,
     "mosaic": _mosaics_apply,
     "objects": _objects_apply,
     "regions": _objects_apply,
