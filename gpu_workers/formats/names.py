@@ -241,7 +241,7 @@ def survey_names(
     )
     named = {p.file for p in planes}
     return Survey(
-        VendorFacts(reader=reader, channels=channels, grid=grid),
+        VendorFacts(reader=reader, channels=channels, grid=grid, own_sizes=grid is not None),
         planes,
         [],
         problems_of(parsed, ignored),

@@ -276,3 +276,21 @@ def test_an_acquisition_that_was_removed(tmp_path: Path) -> None:
         run_step(tmp_path, "imextract", experiment(), {}, done.inputs)
 
     assert caught.value.code == "missing_input"
+
+
+def test_tiles_of_a_grid_may_be_smaller_at_its_edge(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    sizes = {(0, 0): (64, 80), (1, 0): (64, 30), (0, 1): (20, 80), (1, 1): (20, 30)}
+    for (x, y), size in sizes.items():
+        tifffile.imwrite(folder / f"DAPI_{x}_{y}.tif", np.full(size, 1 + x + 2 * y, np.uint16))
+    pattern = r"(?P<channel>[A-Z]+)_(?P<x>\d+)_(?P<y>\d+)\.tif"
+
+    result = convert(tmp_path, experiment(folder, pattern=pattern))
+
+    sites = result.layout.plates[0].sites
+    assert [(s.y, s.x, s.height, s.width) for s in sites] == [
+        (0, 0, 64, 80), (0, 80, 64, 30), (64, 0, 20, 80), (64, 80, 20, 30),
+    ]  # fmt: skip
+    read = [result.plates.read(result.layout.plates[0].id, s.index, 0, 0, 0) for s in sites]
+    assert [int(image.max()) for image in read if image is not None] == [1, 2, 3, 4]
