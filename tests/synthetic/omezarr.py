@@ -1,14 +1,22 @@
-"""OME-Zarr hierarchies as other people's software writes them: made with ngio."""
+"""OME-Zarr hierarchies as other people's software writes them (made with ngio), and what we read."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gpu_workers.formats.contents import ImageContent
+from gpu_workers.formats.files import read_contents, read_plane
+from gpu_workers.formats.listing import scan
+from gpu_workers.formats.omezarr import OmeZarrReader
+from gpu_workers.formats.survey import Survey
+
 AXES = ("t", "c", "z", "y", "x")
+FIELDS = [("B", 3, "0", None), ("B", 3, "1", None), ("C", 11, "0", None)]
 
 
 def pixels(seed: int, shape: Sequence[int], dtype: str = "uint16") -> np.ndarray[Any, Any]:
@@ -52,3 +60,28 @@ def write_plate(
         found[place] = pixels(seed, shape)
         write_image(store / place, found[place], "tczyx", ngff_version=version, **how)
     return found
+
+
+def write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def edit(file: Path, **changes: Any) -> None:
+    """Change the attributes of a group of version 0.4."""
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def survey(folder: Path) -> Survey:
+    return OmeZarrReader().survey(scan(folder))
+
+
+def one(folder: Path, file: str = "a.zarr") -> ImageContent:
+    (content,) = read_contents(folder, file)
+    return content
+
+
+def whole(folder: Path, content: ImageContent, file: str = "a.zarr") -> np.ndarray[Any, Any]:
+    planes = [read_plane(folder, file, p.page) for p in content.each_plane()]
+    size = content.n_t, content.n_c, content.n_z, content.height, content.width
+    return np.asarray(planes).reshape(size)

@@ -83,7 +83,7 @@ class Jterator(Step[JteratorArguments]):
     name: ClassVar[str] = "jterator"
     title: ClassVar[str] = "Analyse images"
     help: ClassVar[str] = "Find objects such as nuclei and cells in every image and measure them."
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("layout", "plates")
     Arguments: ClassVar[type[JteratorArguments]] = JteratorArguments
 
