@@ -170,6 +170,21 @@ def test_a_cycle_without_the_channel_stays_where_it_is(tmp_path: Path, plate: Pl
     assert align(tmp_path, inputs).manifest.reference_channel == "GFP"
 
 
+def test_stacks_are_compared_by_what_is_brightest_in_them(tmp_path: Path, plate: Plate) -> None:
+    planes: dict[plates.Plane, np.ndarray] = {}
+    for (site, t, c, _), image in plate.planes.items():
+        upper, lower = image.copy(), image.copy()
+        upper[SIDE // 2 :], lower[: SIDE // 2] = 100, 100
+        planes[site, t, c, 0], planes[site, t, c, 1] = upper, lower
+    layout = plate.layout.model_copy(update={"n_zplanes": 2})
+
+    found = align(tmp_path, Plate(layout, planes, plate.shifts).write(tmp_path))
+
+    for key, truth in plate.shifts.items():
+        row = found.shifts[key]
+        assert (row["y"], row["x"]) == pytest.approx(truth, abs=0.2)
+
+
 def test_one_cycle_has_nothing_to_align(tmp_path: Path) -> None:
     one = plate_of_cycles(cycles_layout(wells=1, n_cycles=1), MOVES[:1])
 
