@@ -1,7 +1,12 @@
 """Illumination statistics on disk; entry points: `load_correction`, `save_channel`, `save_manifest`.
 
-One ``.npz`` per channel below ``illumination/<key>/`` and a manifest, written last, that says from
-how many images each was estimated and what it may be used for.
+One ``.npz`` per channel below ``illumination/<key>/``, pictures beside it, and a manifest, written last,
+that says from how many images each was estimated and what it may be used for. What is in the files:
+
+- ``raw_mean``, ``raw_std``: of log10 intensities, exact; ``mean``, ``std``: smoothed; ``percentiles``: of the
+  intensities, at 0, 0.1, … 100 %; float32 (height, width) and float64 (1001,).
+- ``flat``, ``dark`` (if `methods` has "basic"): small fields, at most 128 x 128, mean of `flat` 1.
+- ``vendor_flat``, ``vendor_dark`` (if `methods` has "vendor"): the microscope's own, (height, width).
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.errors import DataMissing, FileError, UserError
+from gpu_workers.imaging.flatfield import LEAST_FLAT, enlarged
 from gpu_workers.imaging.illumination import (
     Choice,
     Correction,
@@ -33,23 +39,58 @@ PERCENTILES = np.linspace(0, 100, 1001)
 
 
 class ChannelIllumination(Message):
-    """What the manifest says of one channel."""
+    """What the manifest says of one channel.
+
+    Attributes
+    ----------
+    n_images
+        Images that the estimates stand on; `n_flatfield` of them for flat and dark field.
+    n_sites
+        Sites they are of: images of one site at other times or heights share their content.
+    n_left_out
+        Images with NaN or infinite pixels.
+    methods
+        Corrections there are estimates for, whatever the number of images.
+    method
+        The one that "auto" takes; None where there are too few images.
+    shading
+        Brightest over darkest place (`flatfield_quality.shading`) of the images as they are.
+    residual_shading
+        The same after correction, by method, of images that each estimate has not seen: half of the
+        images are corrected by what the other half tells.
+    residual
+        Root mean square of the relative difference of the corrections that either half tells.
+    profile
+        How bright rows (``y_before``, ``y_after``) and columns (``x_before``, ``x_after``) of these images are,
+        relative to their mean, at evenly spaced places.
+    darkfield
+        Whether there is a dark field.
+    vendor_problem
+        Why the microscope's own profile cannot be used.
+    pictures
+        PNG files: ``before_after`` (a typical image), ``light`` (brightness of each place, before and
+        after), ``fields`` (flat and dark field).
+    """
 
     index: int
     name: str
     path: str | None
     n_images: int
+    n_sites: int = 0
+    n_left_out: int = 0
+    n_flatfield: int = 0
     shape: tuple[int, int] | None = None
     smoothed_sigma: float = 0.0
-    shading: float | None = None
-    """Brightest over darkest place of the smoothed mean."""
-    residual: float | None = None
-    """Root mean square difference (relative intensity) between estimates from either half of the images."""
-    method: Method | None = None
-    """Strongest correction that the number of images allows."""
     methods: tuple[Method, ...] = ("std", "flat")
-    """Corrections there are estimates for, whatever the number of images."""
+    method: Method | None = None
+    darkfield: bool = False
+    shading: float | None = None
+    residual_shading: dict[str, float] = {}
+    residual: float | None = None
+    profile: dict[str, tuple[float, ...]] = {}
     percentiles: dict[str, float] = {}
+    pictures: dict[str, str] = {}
+    vendor_problem: str | None = None
     warning: str | None = None
 
 
@@ -86,9 +127,14 @@ def channel_path(key: str, index: int) -> str:
     return f"{paths.illumination_folder(key)}/channel-{index}.npz"
 
 
-def part_path(key: str, index: int, part: int) -> str:
-    """Path of what one run job accumulated for a channel."""
-    return f"{paths.illumination_folder(key)}/parts/{index}-{part}.npz"
+def picture_path(key: str, index: int, name: str) -> str:
+    """Path of a channel's picture below the experiment's folder."""
+    return f"{paths.illumination_folder(key)}/channel-{index}-{name.replace('_', '-')}.png"
+
+
+def part_path(key: str, index: int, part: int, parts: int) -> str:
+    """Path of what one of the run jobs accumulated for a channel."""
+    return f"{paths.illumination_folder(key)}/parts/{index}-{part}of{parts}.npz"
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
@@ -98,27 +144,66 @@ def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
     paths.write_atomically(path, stream.getvalue())
 
 
-def save_part(
-    path: Path, halves: tuple[LogMoments, LogMoments], histogram: IntensityHistogram
-) -> None:
-    """Write what one job accumulated: moments of either half of its images, and a histogram."""
+@dataclass(slots=True)
+class Part:
+    """What one job, or all jobs together, accumulated of a channel's images.
+
+    Attributes
+    ----------
+    small
+        Shrunk images, float32 (n, height, width), in the order of `places`.
+    places
+        Their places in the channel's sample.
+    groups
+        For every image that was read a number of its site.
+    """
+
+    moments: LogMoments
+    histogram: IntensityHistogram
+    small: NDArray[np.float32]
+    places: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    n_left_out: int = 0
+
+    def merge(self, other: Part) -> Part:
+        """Return both together."""
+        return Part(
+            self.moments.merge(other.moments),
+            self.histogram.merge(other.histogram),
+            np.concatenate([self.small, other.small]),
+            np.concatenate([self.places, other.places]),
+            np.concatenate([self.groups, other.groups]),
+            self.n_left_out + other.n_left_out,
+        )
+
+
+def save_part(path: Path, part: Part) -> None:
+    """Write what one job accumulated."""
     write_arrays(
         path,
-        n=np.array([half.n for half in halves]),
-        mean=np.stack([half.mean for half in halves]),
-        m2=np.stack([half.m2 for half in halves]),
-        counts=histogram.counts,
-        floating=np.array(histogram.floating),
+        n=np.array(part.moments.n),
+        mean=part.moments.mean,
+        m2=part.moments.m2,
+        counts=part.histogram.counts,
+        floating=np.array(part.histogram.floating),
+        small=part.small,
+        places=part.places,
+        groups=part.groups,
+        n_left_out=np.array(part.n_left_out),
     )
 
 
-def load_part(path: Path) -> tuple[tuple[LogMoments, LogMoments], IntensityHistogram]:
+def load_part(path: Path) -> Part:
     """Read what `save_part` wrote."""
     with np.load(path) as data:
-        n, mean, m2 = data["n"], data["mean"], data["m2"]
-        histogram = IntensityHistogram(bool(data["floating"]), data["counts"])
-    first, second = (LogMoments(int(n[i]), mean[i], m2[i]) for i in (0, 1))
-    return (first, second), histogram
+        return Part(
+            LogMoments(int(data["n"]), data["mean"], data["m2"]),
+            IntensityHistogram(bool(data["floating"]), data["counts"]),
+            data["small"],
+            data["places"],
+            data["groups"],
+            int(data["n_left_out"]),
+        )
 
 
 def save_channel(
@@ -126,8 +211,9 @@ def save_channel(
     moments: LogMoments,
     smoothed: IlluminationStatistics,
     percentiles: NDArray[np.float64],
+    **fields: NDArray[np.float32],
 ) -> None:
-    """Write a channel's statistics: raw and smoothed mean and std of log10, percentiles 0 to 100."""
+    """Write a channel's statistics and its `fields` (flat, dark, vendor_flat, vendor_dark)."""
     write_arrays(
         path,
         n_images=np.array(moments.n),
@@ -136,6 +222,7 @@ def save_channel(
         mean=smoothed.mean,
         std=smoothed.std,
         percentiles=percentiles,
+        **fields,
     )
 
 
@@ -173,10 +260,14 @@ def load_correction(
         There is no such estimate of that channel.
     """
     entry = load_manifest(root, path).channel(channel)
-    chosen = _method(entry, method, force=force)
+    return read_correction(root, entry, _method(entry, method, force=force))
+
+
+def read_correction(root: Path, entry: ChannelIllumination, method: Method) -> Correction:
+    """Return a correction that a channel's entry says there is; raises FileError if it is damaged."""
     try:
         with np.load(root / str(entry.path)) as data:
-            return _correction(data, entry, chosen)
+            return _correction(data, entry, method)
     except (OSError, ValueError, KeyError) as error:
         raise FileError(
             f"the illumination statistics {entry.path} cannot be read", files=(str(entry.path),)
@@ -198,7 +289,15 @@ def _method(entry: ChannelIllumination, method: Choice, *, force: bool) -> Metho
 def _correction(
     data: Mapping[str, NDArray[Any]], entry: ChannelIllumination, method: Method
 ) -> Correction:
-    known = IlluminationStatistics(data["mean"], data["std"], entry.n_images)
+    n = entry.n_images
+    if method == "vendor":
+        dark = data.get("vendor_dark")
+        return Correction.from_fields(data["vendor_flat"], dark, method="vendor", n_images=n)
+    if method == "basic":
+        assert entry.shape is not None
+        flat, dark = (enlarged(data[name], entry.shape) for name in ("flat", "dark"))
+        return Correction.from_fields(np.maximum(flat, LEAST_FLAT), dark, n_images=n)
+    known = IlluminationStatistics(data["mean"], data["std"], n)
     return Correction.from_statistics(known, method)
 
 
