@@ -53,6 +53,14 @@ def everything(data: Path) -> list[Path]:
     return [path for path in data.rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("name", [".zattrs", "plate.zarr/B/03/0/.zgroup", "a.zarr/0/0.0.0"])
+def test_hidden_files_of_a_zarr_hierarchy_are_files(name: str, lab: Lab, data: Path) -> None:
+    answer = put(lab, name, CONTENT, 0, len(CONTENT))
+
+    assert answer.json()["status"] == "complete"
+    assert stored(lab, name).read_bytes() == CONTENT
+
+
 def test_a_file_in_pieces_appears_whole_and_only_then(lab: Lab, data: Path) -> None:
     half = len(CONTENT) // 2
 
