@@ -69,7 +69,8 @@ class MetaExtract(Step[MetaExtractArguments]):
             try:
                 surveys.append((number, acquisition, *_survey(context.root, acquisition)))
             except UserError as error:
-                if len(acquisitions) == 1:
+                # A layout without an acquisition that was converted and removed would hide it.
+                if len(acquisitions) == 1 or error.code == "originals_removed":
                     raise
                 own = _called(acquisition)
                 message = (

@@ -236,3 +236,13 @@ def test_another_conversion_needs_the_originals(root: Path) -> None:
 
     assert again.output["planes"] == len(NAMES)
     assert caught.value.code == "originals_removed"
+
+
+def test_an_acquisition_added_later_does_not_hide_the_one_that_was_removed(root: Path) -> None:
+    convert(root, experiment(UPLOADS), images=DELETE)
+    write_images(root / "uploads" / "more", NAMES[:2])
+
+    with pytest.raises(StepFailed) as caught:
+        convert(root, experiment(UPLOADS, "uploads/more", plates=(0, 0)))
+
+    assert caught.value.code == "originals_removed"
