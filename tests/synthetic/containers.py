@@ -189,6 +189,57 @@ def _loop(kind: int, parameters: Mapping[str, Any], **more: Any) -> dict[str, An
     return {"eType": kind, "uLoopPars": parameters, **more}
 
 
+def _nd2_metadata(
+    names: Sequence[str], samples: int, orientation: tuple[int, int]
+) -> dict[str, Any]:
+    spectrum = {
+        "pPoint": {"Point0": {"dTValue": 1.0, "dWavelength": 520.0, "eType": 0}},
+        "uiCount": 1,
+    }
+    plane = {
+        f"a{c}": {
+            "sDescription": name, "uiColor": 0x0000FF << (8 * c), "uiCompCount": samples,
+            "uiSampleIndex": 0, "uiModalityMask": 1,
+            "pFluorescentProbe": {"m_ExcitationSpectrum": spectrum, "m_EmissionSpectrum": spectrum},
+        }
+        for c, name in enumerate(names)
+    }  # fmt: skip
+    setting = {"pDeviceSetting": {"m_iXYUse0": 1, "m_iXOrientation0": 1, "m_iYOrientation0": 1}}
+    return {
+        "dTimeMSec": 0.0, "dTimeAbsolute": 2459000.5, "dXPos": 11.0, "dYPos": 22.0, "dZPos": 3.0,
+        "bCalibrated": True, "dCalibration": 0.5, "dObjectiveMag": 20.0, "wsObjectiveName": "Plan 20x",
+        "dStgLgCT11": float(orientation[0]), "dStgLgCT12": 0.0, "dStgLgCT21": 0.0,
+        "dStgLgCT22": float(orientation[1]),
+        "sPicturePlanes": {"uiCount": len(plane), "sPlaneNew": plane, "sSampleSetting": {"a0": setting}},
+    }  # fmt: skip
+
+
+def _nd2_experiment(
+    counts: tuple[int, int, int],
+    positions: Sequence[tuple[str, float, float]],
+    period_ms: float,
+    z_step_um: float,
+) -> dict[str, Any]:
+    n_t, n_p, n_z = counts
+    loops = []
+    if n_t > 1:
+        loops.append(
+            _loop(1, {"uiCount": n_t, "dStart": 0.0, "dPeriod": period_ms, "dDuration": 0.0})
+        )
+    if positions:
+        points = {
+            f"p{i:03}": {"dPosX": float(x), "dPosY": float(y), "dPosZ": 0.0, "dPosName": name}
+            for i, (name, x, y) in enumerate(positions)
+        }
+        loops.append(_loop(2, {"uiCount": n_p, "Points": points}, pItemValid=b"\1" * n_p))
+    if n_z > 1:
+        loops.append(_loop(4, {"uiCount": n_z, "dZStep": z_step_um, "dZLow": 0.0, "dZHigh": 1.0}))
+    experiment: dict[str, Any] = {}
+    for loop in reversed(loops):
+        experiment = {**loop, "ppNextLevelEx": {"": experiment}} if experiment else loop
+    return experiment
+
+
 def nd2(
     frames: npt.NDArray[Any],
     *,
@@ -219,47 +270,13 @@ def nd2(
     stacked = frames[..., ::-1] if color else np.moveaxis(frames, 3, -1)
     planes = stacked.reshape(-1, height, width, n_c * samples)
     taken = len(planes) if n_frames is None else n_frames
-    spectrum = {
-        "pPoint": {"Point0": {"dTValue": 1.0, "dWavelength": 520.0, "eType": 0}},
-        "uiCount": 1,
-    }
-    plane = {
-        f"a{c}": {
-            "sDescription": name, "uiColor": 0x0000FF << (8 * c), "uiCompCount": samples,
-            "uiSampleIndex": 0, "uiModalityMask": 1,
-            "pFluorescentProbe": {"m_ExcitationSpectrum": spectrum, "m_EmissionSpectrum": spectrum},
-        }
-        for c, name in enumerate(names)
-    }  # fmt: skip
-    setting = {"pDeviceSetting": {"m_iXYUse0": 1, "m_iXOrientation0": 1, "m_iYOrientation0": 1}}
-    metadata = {
-        "dTimeMSec": 0.0, "dTimeAbsolute": 2459000.5, "dXPos": 11.0, "dYPos": 22.0, "dZPos": 3.0,
-        "bCalibrated": True, "dCalibration": 0.5, "dObjectiveMag": 20.0, "wsObjectiveName": "Plan 20x",
-        "dStgLgCT11": float(orientation[0]), "dStgLgCT12": 0.0, "dStgLgCT21": 0.0,
-        "dStgLgCT22": float(orientation[1]),
-        "sPicturePlanes": {"uiCount": len(plane), "sPlaneNew": plane, "sSampleSetting": {"a0": setting}},
-    }  # fmt: skip
+    metadata = _nd2_metadata(names, samples, orientation)
     attributes = {
         "uiWidth": width, "uiWidthBytes": width * n_c * samples * frames.itemsize, "uiHeight": height,
         "uiComp": n_c * samples, "uiBpcInMemory": 8 * frames.itemsize,
         "uiBpcSignificant": 8 * frames.itemsize, "uiSequenceCount": taken,
     }  # fmt: skip
-    loops = []
-    if n_t > 1:
-        loops.append(
-            _loop(1, {"uiCount": n_t, "dStart": 0.0, "dPeriod": period_ms, "dDuration": 0.0})
-        )
-    if positions:
-        points = {
-            f"p{i:03}": {"dPosX": float(x), "dPosY": float(y), "dPosZ": 0.0, "dPosName": name}
-            for i, (name, x, y) in enumerate(positions)
-        }
-        loops.append(_loop(2, {"uiCount": n_p, "Points": points}, pItemValid=b"\1" * n_p))
-    if n_z > 1:
-        loops.append(_loop(4, {"uiCount": n_z, "dZStep": z_step_um, "dZLow": 0.0, "dZHigh": 1.0}))
-    experiment: dict[str, Any] = {}
-    for loop in reversed(loops):
-        experiment = {**loop, "ppNextLevelEx": {"": experiment}} if experiment else loop
+    experiment = _nd2_experiment((n_t, n_p, n_z), positions, period_ms, z_step_um)
     times = np.arange(taken, dtype="<f8") * 100
     chunks = [
         (b"ImageAttributesLV!", _clx({"SLxImageAttributes": attributes})),
