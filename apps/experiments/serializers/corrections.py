@@ -16,10 +16,16 @@ class ChannelIlluminationSerializer(serializers.Serializer[Any]):
     n_images = serializers.IntegerField()
     method = serializers.CharField(allow_null=True, default=None)
     methods = serializers.ListField(child=serializers.CharField(), default=list)
+    n_sites = serializers.IntegerField(default=0)
+    n_left_out = serializers.IntegerField(default=0)
+    darkfield = serializers.BooleanField(default=False)
     shading = serializers.FloatField(allow_null=True, default=None)
+    residual_shading = serializers.DictField(child=serializers.FloatField(), default=dict)
     residual = serializers.FloatField(allow_null=True, default=None)
-    shading_before = serializers.FloatField(allow_null=True, default=None)
-    shading_after = serializers.FloatField(allow_null=True, default=None)
+    profile = serializers.DictField(
+        child=serializers.ListField(child=serializers.FloatField()), default=dict
+    )
+    vendor_problem = serializers.CharField(allow_null=True, default=None)
     warning = serializers.CharField(allow_null=True, default=None)
     pictures = serializers.SerializerMethodField()
 

@@ -1147,14 +1147,23 @@ export interface components {
             n_images: number;
             method?: string | null;
             methods?: string[];
+            /** @default 0 */
+            n_sites: number;
+            /** @default 0 */
+            n_left_out: number;
+            /** @default false */
+            darkfield: boolean;
             /** Format: double */
             shading?: number | null;
+            residual_shading?: {
+                [key: string]: number;
+            };
             /** Format: double */
             residual?: number | null;
-            /** Format: double */
-            shading_before?: number | null;
-            /** Format: double */
-            shading_after?: number | null;
+            profile?: {
+                [key: string]: number[];
+            };
+            vendor_problem?: string | null;
             warning?: string | null;
             readonly pictures: {
                 [key: string]: string;

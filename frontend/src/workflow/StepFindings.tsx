@@ -37,9 +37,10 @@ function IlluminationFindings({ experimentId }: { experimentId: string }) {
             <Text size="sm" c="dimmed">
               {plural(channel.n_images, "image")}
               {channel.method ? `, correction: ${channel.method}` : ", too few for a correction"}
-              {shadingText(channel.shading_before, channel.shading_after)}
+              {shadingText(channel)}
             </Text>
             {channel.warning && <Text size="sm">{channel.warning}</Text>}
+            {channel.vendor_problem && <Text size="sm">{channel.vendor_problem}</Text>}
             <Group gap="sm" mt={4} align="start">
               {Object.entries(channel.pictures).map(([name, url]) => (
                 <figure key={name} style={{ margin: 0 }}>
@@ -58,20 +59,20 @@ function IlluminationFindings({ experimentId }: { experimentId: string }) {
 }
 
 const CAPTIONS: Record<string, string> = {
-  before_after: "an image before and after",
-  profile: "brightness along the image, before and after",
-  flat: "flat field",
-  dark: "dark field",
+  before_after: "a typical image before and after",
+  light: "brightness of each place over many images, before and after",
+  fields: "flat field and dark field",
 };
 
 function caption(name: string): string {
   return CAPTIONS[name] ?? name.replaceAll("_", " ");
 }
 
-/** Brightest over darkest place of the mean image. */
-function shadingText(before: number | null, after: number | null): string {
-  if (before === null || after === null) return "";
-  return `; brightest place over darkest ${before.toFixed(2)} before, ${after.toFixed(2)} after`;
+/** Brightest over darkest place, of images that the estimate has not seen. */
+function shadingText({ shading, residual_shading, method }: Illumination["channels"][number]): string {
+  const after = residual_shading[method ?? "basic"] ?? Object.values(residual_shading)[0];
+  if (shading === null || after === undefined) return "";
+  return `; brightest place over darkest ${shading.toFixed(2)} before, ${after.toFixed(2)} after correction`;
 }
 
 function AlignmentFindings({ experimentId }: { experimentId: string }) {
