@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.errors import FileError
-from gpu_workers.imaging.registration import translate
+from gpu_workers.imaging.translation import Box, translate
 from gpu_workers.messages import Message
 from gpu_workers.storage import paths, tables
 from gpu_workers.storage.layout import Layout, SiteLayout, load_layout
@@ -40,8 +40,6 @@ EDGE_TYPES = {
 }  # fmt: skip
 """``edges.parquet``: sites a and b; y, x = where b was found to lie from a, px; used: the positions rest
 on it; residual_px = its distance from what the positions say (null: nothing found)."""
-
-Box = tuple[int, int, int, int]
 
 
 class CycleModel(Message):

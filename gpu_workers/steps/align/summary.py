@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers.imaging.registration import LocalShifts, intersection
+from gpu_workers.imaging.registration import LocalShifts
+from gpu_workers.imaging.translation import intersection
 from gpu_workers.storage.alignment import (
     EDGE_TYPES,
     SHIFT_TYPES,

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.errors import UserError
-from gpu_workers.imaging.registration import translate
+from gpu_workers.imaging.translation import Box, translate
 from gpu_workers.messages import Json
 from gpu_workers.modules.pipeline import ImportedObjects, Pipeline, Prepared, prepare
 from gpu_workers.registry import StepContext
 from gpu_workers.steps.align.use import alignment_of
 from gpu_workers.steps.jterator.arguments import JteratorArguments, pipeline_of
 from gpu_workers.storage import paths
-from gpu_workers.storage.alignment import Alignment, Box
+from gpu_workers.storage.alignment import Alignment
 from gpu_workers.storage.illumination import Corrections
 from gpu_workers.storage.labels import ImportedLabels
 from gpu_workers.storage.layout import Layout, PlateLayout, SiteLayout, load_layout

@@ -185,6 +185,18 @@ def test_stacks_are_compared_by_what_is_brightest_in_them(tmp_path: Path, plate:
         assert (row["y"], row["x"]) == pytest.approx(truth, abs=0.2)
 
 
+def test_cycles_that_a_plate_lacks_are_no_outliers(tmp_path: Path, plate: Plate) -> None:
+    planes = {k: v for k, v in plate.planes.items() if k[2] < 2}
+
+    found = align(tmp_path, Plate(plate.layout, planes, {}).write(tmp_path))
+
+    assert found.rows() == []
+    assert found.manifest.n_outliers == 0
+    aligned = Alignment.open(tmp_path, found.path)
+    site = plate.layout.plates[0].sites[0]
+    assert aligned.intersection(plates.PLATE, site) == (0, 0, SIDE, SIDE)
+
+
 def test_one_cycle_has_nothing_to_align(tmp_path: Path) -> None:
     one = plate_of_cycles(cycles_layout(wells=1, n_cycles=1), MOVES[:1])
 

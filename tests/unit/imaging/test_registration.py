@@ -10,13 +10,9 @@ import tifffile
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
-from gpu_workers.imaging.registration import (
-    intersection,
-    local_shifts,
-    phase_correlation,
-    register,
-    translate,
-)
+from gpu_workers.imaging.phases import phase_correlation
+from gpu_workers.imaging.registration import local_shifts, register
+from gpu_workers.imaging.translation import intersection, translate
 from tests.data_sets import data_set
 
 
@@ -158,6 +154,17 @@ def test_neighbours_are_found_by_the_little_they_share() -> None:
 
     assert (found.y, found.x) == pytest.approx((7, 446), abs=0.15)
     assert found.confidence > 0.1
+
+
+def test_huge_images_are_compared_at_a_part_of_their_size() -> None:
+    scene = cells(240, 6600, seed=12, density=4e-4)
+    reference, moving = camera(scene[20:220, 50:6450], 1), camera(scene[28:228, 20:6420], 2)
+
+    found = register(reference, moving, reach=60)
+    local = local_shifts(reference, moving, (found.y, found.x))
+
+    assert (found.y, found.x) == pytest.approx((8, -30), abs=0.1)
+    assert np.median(local.residual(8, -30)) < 0.2
 
 
 def test_a_shift_beyond_the_reach_is_not_believed() -> None:
