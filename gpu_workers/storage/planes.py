@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpu_workers.storage import ome, tables
+from gpu_workers.storage import tables
 from gpu_workers.storage.layout import Layout, PlateLayout, load_raw_layout, raw_sites
+from gpu_workers.storage.plates import site_path
 
 _SOURCE = ("file", "page", "sample", "size", "mtime_ns")
 _COLUMNS = ["site", "acquisition", "t", "channel", "z", "role", *_SOURCE]
@@ -56,8 +57,7 @@ class Origins:
         of_raw: dict[int, int] = {}
         for index in sites:
             site = plate.sites[index]
-            image = site.raw or f"{ome.well_path(wells[site.well])}/{site.index}"
-            of_raw[known.get(image, site.index)] = site.index
+            of_raw[known.get(site_path(site, wells[site.well]), site.index)] = site.index
         path = (root / manifest).with_name("planes.parquet")
         filters = [("plate", "==", plate.id), ("site", "in", list(of_raw))]
         if not path.is_file():

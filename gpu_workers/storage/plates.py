@@ -170,11 +170,16 @@ def image_name(site: int, acquisition: int, projection: str | None = None) -> st
     return f"{site}a{acquisition}{SUFFIXES[projection] if projection else ''}"
 
 
+def site_path(site: SiteLayout, well: WellLayout) -> str:
+    """Return where a site's images lie in the plate's Zarr hierarchy, but for the acquisition."""
+    return site.raw or f"{ome.well_path(well)}/{site.index}"
+
+
 def image_path(
     site: SiteLayout, well: WellLayout, acquisition: int, projection: str | None = None
 ) -> str:
     """Return the path of a site's image in the plate's Zarr hierarchy, such as ``B/3/0a1mip``."""
-    folder, _, number = (site.raw or f"{ome.well_path(well)}/{site.index}").rpartition("/")
+    folder, _, number = site_path(site, well).rpartition("/")
     return f"{folder}/{image_name(int(number), acquisition, projection)}"
 
 

@@ -17,7 +17,12 @@ from gpu_workers.storage import paths
 ROW_GROUP: Final = 65_536
 
 
-def write_table(path: Path, columns: Mapping[str, Sequence[Any]], types: Mapping[str, str]) -> None:
+def write_table(
+    path: Path,
+    columns: Mapping[str, Sequence[Any]],
+    types: Mapping[str, str],
+    row_group: int = ROW_GROUP,
+) -> None:
     """Write columns as one Parquet file, atomically.
 
     Parameters
@@ -25,6 +30,8 @@ def write_table(path: Path, columns: Mapping[str, Sequence[Any]], types: Mapping
     types
         Arrow type of each column by its alias, such as ``"string"`` or ``"int32"``; their order is
         the file's. None and NaN become null.
+    row_group
+        Rows that are read together.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -34,7 +41,7 @@ def write_table(path: Path, columns: Mapping[str, Sequence[Any]], types: Mapping
     ]
     table = pa.Table.from_arrays(arrays, names=list(types))
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
+    pq.write_table(table, buffer, compression="zstd", compression_level=1, row_group_size=row_group)
     paths.write_atomically(path, buffer.getvalue())
 
 
@@ -48,6 +55,13 @@ def read_table(path: Path, columns: Sequence[str] | None = None, filters: Any = 
     import pyarrow.parquet as pq
 
     return pq.read_table(path, columns=list(columns) if columns else None, filters=filters)
+
+
+def n_rows(path: Path) -> int:
+    """Return how many rows a Parquet file has, without reading them."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)
 
 
 def read_slice(path: Path, first: int, count: int, columns: Sequence[str] | None = None) -> Any:

@@ -49,23 +49,6 @@ class Node:
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def base_of(root: Path, key: str) -> str | None:
-    """Return the earlier mosaic to take shards from, decided once for each version."""
-    note = root / paths.mosaic_folder(key) / "base.json"
-    try:
-        return paths.read_json(note)["key"]  # type: ignore[no-any-return]
-    except (FileNotFoundError, ValueError):
-        pass
-    found = [
-        (table.stat().st_mtime_ns, table.parent.name)
-        for table in (root / "mosaics").glob("*/units.parquet")
-        if table.parent.name != key
-    ]
-    chosen = max(found)[1] if found else None
-    paths.write_json(note, {"key": chosen})
-    return chosen
-
-
 @dataclass
 class Digests:
     """Says of the shards of a plate's mosaic what they show.

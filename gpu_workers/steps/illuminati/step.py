@@ -40,7 +40,6 @@ from gpu_workers.steps.illuminati.reuse import (
     Digests,
     Earlier,
     Node,
-    base_of,
     read_nodes,
     write_nodes,
 )
@@ -49,6 +48,7 @@ from gpu_workers.storage import mosaics, ome, paths
 from gpu_workers.storage.layout import PlateLayout
 from gpu_workers.storage.mosaics import MosaicManifest, PlateMosaic
 from gpu_workers.storage.pyramid import TILE, Pyramid, Round, plan_rounds
+from gpu_workers.storage.reuse import earlier_version
 
 # Measured on camera images: a mosaic with all its levels takes this part of the raw pixels' bytes.
 BYTES_PER_RAW_BYTE = 0.85
@@ -232,7 +232,8 @@ def _build(recipe: Recipe, context: StepContext, work: BuildBatch) -> StepOutput
         context.root, recipe.plates, plate, recipe.projection, _signatures(recipe, maps)
     )
     digests = known.of(pyramid, work)
-    base = base_of(context.root, context.key)
+    units = context.root / mosaics.units_path(context.key)
+    base = earlier_version(units.parent, units.name)
     earlier = Earlier.open(context.root, base, pyramid, work.bottom, digests)
     round_ = Round(work.bottom, work.top)
     written = done = 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from gpu_workers import registry
 from gpu_workers.storage.layout import Layout
 from gpu_workers.storage.plates import Projection
+
+VERSION: Final = 4
+"""Of the step; raised when its results change."""
 
 
 class ImExtractArguments(registry.Arguments):

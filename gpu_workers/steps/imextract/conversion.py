@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +16,12 @@ from gpu_workers.formats.listing import aggregate
 from gpu_workers.imaging.focus import tenengrad
 from gpu_workers.messages import Json, Problem
 from gpu_workers.registry import StepContext
-from gpu_workers.steps.imextract.arguments import ImExtractArguments
+from gpu_workers.steps.imextract.arguments import VERSION, ImExtractArguments
 from gpu_workers.steps.imextract.batches import part_path, planes_path
 from gpu_workers.steps.imextract.labels import LabelImport, Target
 from gpu_workers.steps.imextract.originals import Originals
 from gpu_workers.steps.imextract.projection import Stack, state_bytes
+from gpu_workers.steps.imextract.reuse import UNIT_TYPES, Earlier, Kept, unit_digest
 from gpu_workers.steps.imextract.units import Unit, pages, units
 from gpu_workers.steps.imextract.windows import Sample
 from gpu_workers.storage import layout as layouts
@@ -44,18 +46,22 @@ PROJECTION_BYTES: Final = 256_000_000
 def convert(context: StepContext, arguments: ImExtractArguments, batch: Json) -> Json:
     """Write the planes and projections of some rows of the table of planes; return what was done.
 
-    Checksums and planes in focus lie beside the part file, which is written last.
+    What an earlier version has is taken from there. Checksums, planes in focus and units lie beside the
+    part file, which is written last.
     """
     layout = layouts.load_raw_layout(context.root, context.inputs["layout"])
     rows = tables.read_slice(planes_path(context), batch["first"], batch["count"]).to_pylist()
     with Originals(context) as originals:
         job = _Conversion(context, layout, arguments.made(layout), originals)
         job.n_rows = len(rows)
-        for unit in units(context.root, context.key, layout, rows):
-            job.convert(unit)
+        own = list(units(context.root, context.key, layout, rows))
+        earlier = Earlier.open(context, own)
+        for unit in own:
+            job.add(unit, earlier)
     _write(part_path(context, batch, ".parquet"), job.checksums, CHECKSUM_TYPES)
     if job.projection == "best":
         _write(part_path(context, batch, "-focus.parquet"), job.focus, FOCUS_TYPES)
+    _write(part_path(context, batch, "-units.parquet"), job.units, UNIT_TYPES)
     report = job.report()
     paths.write_json(part_path(context, batch), report)
     return report
@@ -81,11 +87,52 @@ class _Conversion:
     differing: list[str] = field(default_factory=list)
     labels: LabelImport = field(default_factory=LabelImport)
     sample: Sample = field(default_factory=Sample)
+    units: list[Json] = field(default_factory=list)
     planes: int = 0
     bytes: int = 0
+    linked: int = 0
     n_rows: int = 0
 
-    def convert(self, unit: Unit) -> None:
+    def add(self, unit: Unit, earlier: Earlier) -> None:
+        """Take one time point of an image from an earlier version, or write it."""
+        digest = unit_digest(unit, self.projection, VERSION)
+        first, first_focus = len(self.checksums), len(self.focus)
+        n_missing, n_differing = len(self.missing), len(self.differing)
+        sample = Sample()
+        kept = earlier.take(unit, digest)
+        if kept is None:
+            self._convert(unit, sample)
+        else:
+            self._keep(unit, kept, sample)
+        counts = sample.counts()
+        self.sample.merge(counts)
+        if digest is None or len(self.missing) > n_missing:
+            return
+        place = dict(zip(("plate", "acquisition", "site", "t"), unit.place, strict=True))
+        seen = {"sample": counts, "differing": self.differing[n_differing:]}
+        self.units.append(
+            {
+                **place, "digest": digest, "seen": json.dumps(seen),
+                "first": first, "count": len(self.checksums) - first,
+                "first_focus": first_focus, "count_focus": len(self.focus) - first_focus,
+            }
+        )  # fmt: skip
+
+    def _keep(self, unit: Unit, kept: Kept, sample: Sample) -> None:
+        """Note a unit whose shards were linked."""
+        for row in kept.checksums:
+            self._array(unit, row["projection"])
+            image = unit.path(row["projection"])
+            self.checksums.append({**row, **_place(unit), "image": image})
+            self.planes += row["projection"] is None
+            self.bytes += row["bytes"]
+            self.linked += row["bytes"]
+        self.focus += [{**row, **_place(unit)} for row in kept.focus]
+        self.differing += kept.seen["differing"]
+        sample.merge(kept.seen["sample"])
+        self._tell()
+
+    def _convert(self, unit: Unit, sample: Sample) -> None:
         """Write one time point of an image."""
         source = self.originals.folder(unit.acquisition.id)
         planes = unit.planes
@@ -95,7 +142,7 @@ class _Conversion:
         state = state_bytes(self.projection, unit.site.height, unit.site.width, itemsize)
         before = self.planes
         for page in pages(planes, PROJECTION_BYTES // max(state, 1)):
-            self._page(unit, page, stacks)
+            self._page(unit, page, stacks, sample)
             for channel in dict.fromkeys(row["channel"] for row in page):
                 if not stacks[channel].left:
                     self._project(unit, channel, stacks.pop(channel))
@@ -122,7 +169,7 @@ class _Conversion:
         )
         self.labels.add(source, rows, target)
 
-    def _page(self, unit: Unit, page: list[Json], stacks: dict[int, Stack]) -> None:
+    def _page(self, unit: Unit, page: list[Json], stacks: dict[int, Stack], sample: Sample) -> None:
         """Write the planes of one page of a file: one, or one for each colour."""
         found = [(row, self._read(unit, row)) for row in page]
         score = 0.0
@@ -134,10 +181,13 @@ class _Conversion:
             stack.left -= 1
             if pixels is None:
                 continue
-            self.sample.add(row["channel"], pixels)
+            sample.add(row["channel"], pixels)
             self._store(unit, row, pixels, None)
             stack.add(pixels, row["z"], score)
             self.planes += 1
+        self._tell()
+
+    def _tell(self) -> None:
         self.context.progress(self.planes / self.n_rows, f"{self.planes} of {self.n_rows} planes")
 
     def _read(self, unit: Unit, row: Json) -> Pixels | None:
@@ -196,10 +246,9 @@ class _Conversion:
         if theirs.shape != ours.shape or not np.array_equal(theirs, ours):
             self.differing.append(vendor[-1]["file"])
 
-    def _store(self, unit: Unit, row: Json, pixels: Pixels, projection: Projection | None) -> None:
-        """Write one plane, with the array's metadata before the first, and record its checksum."""
+    def _array(self, unit: Unit, projection: Projection | None) -> Path:
+        """Return the folder of an image's array; its metadata is written before its first plane."""
         folder = unit.folder(projection) / "0"
-        dtype = array_dtype(self.layout.channels)
         place = unit.plate.id, unit.site.index, unit.acquisition.index, projection
         if place not in self.images:
             shape = (
@@ -207,8 +256,15 @@ class _Conversion:
                 1 if projection else self.layout.n_zplanes, unit.site.height, unit.site.width,
             )  # fmt: skip
             side = padded(unit.site.height), padded(unit.site.width)
-            ome.write_array(folder, ome.array_metadata(shape, str(dtype), shard=side))
+            dtype = str(array_dtype(self.layout.channels))
+            ome.write_array(folder, ome.array_metadata(shape, dtype, shard=side))
             self.images[place] = None
+        return folder
+
+    def _store(self, unit: Unit, row: Json, pixels: Pixels, projection: Projection | None) -> None:
+        """Write one plane and record its checksum."""
+        folder = self._array(unit, projection)
+        dtype = array_dtype(self.layout.channels)
         stored = pixels.astype(dtype, copy=False)
         data = encode_shard(stored)
         assert data is not None
@@ -229,6 +285,7 @@ class _Conversion:
             "images": list(self.images),
             "planes": self.planes,
             "bytes": self.bytes + self.labels.bytes,
+            "linked": self.linked,
             "n_missing": len(self.missing),
             "missing": [m.model_dump(mode="json") for m in self.missing[:MAX_LISTED]],
             "n_incomplete": len(self.incomplete),

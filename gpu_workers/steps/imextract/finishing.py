@@ -15,6 +15,7 @@ from gpu_workers.registry import StepContext
 from gpu_workers.steps.imextract.arguments import ImExtractArguments
 from gpu_workers.steps.imextract.batches import batches, part_path, planes_path, read_planes
 from gpu_workers.steps.imextract.removal import removed_originals
+from gpu_workers.steps.imextract.reuse import join_units
 from gpu_workers.steps.imextract.windows import windows
 from gpu_workers.storage import layout as layouts
 from gpu_workers.storage import ome, paths, tables
@@ -87,6 +88,7 @@ def finish(context: StepContext, arguments: ImExtractArguments) -> PlatesManifes
         labels=tuple(labels),
         tables=tuple(LabelTable.model_validate(t) for p in parts for t in p["labels"]["tables"]),
     )
+    join_units(context, jobs)
     write_manifest(context, manifest)
     return manifest
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from gpu_workers.messages import Json, Plan, Problem
 from gpu_workers.registry import Step, StepContext, StepOutput
-from gpu_workers.steps.imextract.arguments import ImExtractArguments
+from gpu_workers.steps.imextract.arguments import VERSION, ImExtractArguments
 from gpu_workers.steps.imextract.batches import (
     batches,
     digest,
@@ -38,7 +38,7 @@ class ImExtract(Step[ImExtractArguments]):
     help: ClassVar = (
         "Copy the pixels of all planes into OME-Zarr, unchanged, with a projection if asked."
     )
-    VERSION: ClassVar = 4
+    VERSION: ClassVar = VERSION
     requires: ClassVar = ("layout",)
     Arguments: ClassVar = ImExtractArguments
 
@@ -77,7 +77,7 @@ class ImExtract(Step[ImExtractArguments]):
         done = paths.read_json(part) if part.is_file() else convert(context, arguments, batch)
         for problem in done["problems"]:
             context.problems.append(Problem.model_validate(problem))
-        return StepOutput({name: done[name] for name in ("planes", "bytes", "n_missing")})
+        return StepOutput({n: done.get(n, 0) for n in ("planes", "bytes", "linked", "n_missing")})
 
     def collect(self, context: StepContext, arguments: ImExtractArguments) -> StepOutput:
         """Write plate, well and image metadata, tables and the manifest.

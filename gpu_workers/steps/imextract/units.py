@@ -17,7 +17,7 @@ from gpu_workers.storage.layout import (
     SiteLayout,
     WellLayout,
 )
-from gpu_workers.storage.plates import Projection, image_path, plate_path
+from gpu_workers.storage.plates import Projection, image_path, plate_path, site_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,11 @@ class Unit:
     def folder(self, projection: Projection | None = None) -> Path:
         """Return the folder of the image's group."""
         return self.root / plate_path(self.key, self.plate) / self.path(projection)
+
+    @property
+    def place(self) -> tuple[str, str, str, int]:
+        """Plate, acquisition, site and time point by names that wells that are added don't change."""
+        return self.plate.id, self.acquisition.id, site_path(self.site, self.well), self.t
 
     @property
     def planes(self) -> list[Json]:

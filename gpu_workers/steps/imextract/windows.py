@@ -54,11 +54,20 @@ class Sample:
         if not values.size:
             return
         bins, counts = np.unique(_bins(values), return_counts=True)
+        self._add(channel, bins.tolist(), counts.tolist(), values.min(), values.max())
+
+    def merge(self, counts: Json) -> None:
+        """Take what another sample's `counts` say."""
+        for channel, found in counts.items():
+            self._add(int(channel), found["bins"], found["counts"], *found["ends"])
+
+    def _add(
+        self, channel: int, bins: list[int], counts: list[int], low: float, high: float
+    ) -> None:
         own = self._counts.setdefault(channel, Counter())
-        own.update(dict(zip(bins.tolist(), counts.tolist(), strict=True)))
-        low, high = float(values.min()), float(values.max())
+        own.update(dict(zip(bins, counts, strict=True)))
         ends = self._ends.get(channel, (low, high))
-        self._ends[channel] = min(low, ends[0]), max(high, ends[1])
+        self._ends[channel] = float(min(low, ends[0])), float(max(high, ends[1]))
 
     def counts(self) -> Json:
         """Return, of each channel, least and largest value, bins and how many pixels lie in each."""
