@@ -205,4 +205,5 @@ def test_nothing_but_an_empty_acquisition_says_what_to_do(screen: Screen) -> Non
     assert first["error"]["message"] == (
         "acquisition 'first' of plate 'forgotten' has no files yet: upload some or register a folder"
     )
-    assert {s["state"] for s in others} == {"waiting"}
+    # Stitching is left out until somebody asks for it.
+    assert {s["state"] for s in others if s["name"] != "align"} == {"waiting"}

@@ -145,7 +145,8 @@ class Journey:
         def poll() -> Json:
             state = self.client.get(path)
             for step in _steps(state):
-                if shown.get(step["name"]) != step["state"] and step["state"] != "waiting":
+                quiet = step["state"] in {"waiting", "skipped"}
+                if shown.get(step["name"]) != step["state"] and not quiet:
                     shown[step["name"]] = step["state"]
                     say(f"  {step['name']}: {step['state']}{_jobs(step)}")
             return state
