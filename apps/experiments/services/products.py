@@ -32,6 +32,7 @@ from apps.experiments.models import (
     Well,
 )
 from apps.experiments.selectors import experiment_root
+from apps.experiments.services.originals import originals_apply
 from gpu_workers.storage.layout import REGION_TYPES, ChannelLayout, Layout, PlateLayout
 
 BATCH = 2000
@@ -385,6 +386,7 @@ APPLIED: dict[str, Callable[[Experiment, str, dict[str, Any]], None]] = {
     "layout": _configured_apply,
     "alignment": _alignment_apply,
     "mosaic": _mosaics_apply,
+    "plates": originals_apply,
     "objects": _objects_apply,
     "regions": _objects_apply,
 }

@@ -275,7 +275,7 @@ def _append(
 
 
 @transaction.atomic
-def _settle(acquisition_id: UUID) -> None:
+def acquisition_settle(acquisition_id: UUID) -> None:
     """Mark the acquisition complete once none of its files is on its way."""
     acquisition = Acquisition.objects.select_for_update().get(id=acquisition_id)
     files = SourceFile.objects.filter(acquisition=acquisition)
@@ -341,7 +341,7 @@ def file_append(
             extra={"expected": row.received},
         )
     if row.status == FileStatus.COMPLETE:
-        _settle(acquisition_id)
+        acquisition_settle(acquisition_id)
     return row
 
 
@@ -359,7 +359,7 @@ def file_delete(*, user: User, experiment_id: UUID, acquisition_id: UUID, name: 
     )
     row.delete()
     Acquisition.objects.filter(id=acquisition_id).update(size=F("size") - row.size)
-    _settle(acquisition_id)
+    acquisition_settle(acquisition_id)
 
     def unlink() -> None:
         places.part.unlink(missing_ok=True)

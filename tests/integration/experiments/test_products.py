@@ -9,10 +9,18 @@ from uuid import uuid4
 import pytest
 
 from apps.core.errors import Invalid
-from apps.experiments.models import Channel, Mosaic, ObjectSet, Product, Site, Well
+from apps.experiments.models import (
+    Channel,
+    Mosaic,
+    ObjectSet,
+    Product,
+    Site,
+    SourceFile,
+    Well,
+)
 from apps.experiments.selectors import current_inputs, experiment_root
 from apps.experiments.services import products_apply
-from gpu_workers.storage import paths
+from gpu_workers.storage import paths, tables
 from gpu_workers.storage.layout import (
     AcquisitionLayout,
     ChannelLayout,
@@ -22,6 +30,7 @@ from gpu_workers.storage.layout import (
     WellLayout,
     layout_path,
 )
+from tests.factories import AcquisitionFactory, SourceFileFactory
 from tests.integration.experiments.conftest import Lab
 
 CHANNELS = ("DAPI", "GFP")
@@ -301,6 +310,33 @@ def test_regions_and_segmented_objects_are_current_side_by_side(lab: Lab) -> Non
         ("Nuclei", "3"), ("Wells", "2"), ("Sites", "2"),
     }  # fmt: skip
     assert status["objects"] == 5, "regions are no findings"
+
+
+def test_removed_originals_are_no_files_any_more_but_new_uploads_are(lab: Lab) -> None:
+    acquisition = AcquisitionFactory(plate=lab.plate, size=300, status="complete")
+    for name in ("gone.tif", "again.tif", "kept.tif"):
+        SourceFileFactory(acquisition=acquisition, name=name)
+    root = experiment_root(lab.experiment.id)
+    folder = root / paths.uploads(acquisition.id)
+    folder.mkdir(parents=True)
+    for name in ("again.tif", "kept.tif"):
+        (folder / name).write_bytes(b"x")
+    types = {"acquisition": "string", "file": "string", "size": "int64", "mtime_ns": "int64"}
+    rows = {
+        "acquisition": [str(acquisition.id)] * 2, "file": ["gone.tif", "again.tif"],
+        "size": [100, 100], "mtime_ns": [1, 1],
+    }  # fmt: skip
+    tables.write_table(root / "plates/1a/removed.parquet", rows, types)
+    removed = {"path": "plates/1a/removed.parquet", "n": 2, "bytes": 200, "files": []}
+    path = _write(lab, "plates/1a/plates.json", {"key": "1a", "bytes": 5, "removed": removed})
+
+    for _ in range(2):
+        apply(lab, "plates", path)
+
+    left = SourceFile.objects.filter(acquisition=acquisition).values_list("name", flat=True)
+    acquisition.refresh_from_db()
+    assert sorted(left) == ["again.tif", "kept.tif"]
+    assert (acquisition.size, acquisition.status) == (200, "complete")
 
 
 def test_a_manifest_that_is_missing_or_names_a_strange_plate_is_refused(lab: Lab) -> None:
