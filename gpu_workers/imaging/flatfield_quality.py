@@ -28,6 +28,8 @@ SMOOTHING = 1 / 16
 """Standard deviation of the smoothing of a shading, as part of the image's side."""
 DARK_MUST_GAIN = 2 / 3
 """A dark field is kept if it leaves at most this part of the shading that the flat field alone leaves."""
+NEGLIGIBLE = 0.01
+"""Shading that is no reason for a dark field."""
 
 
 def light(images: Stack) -> NDArray[np.float32] | None:
@@ -128,4 +130,4 @@ def darkfield_gains(without: float | None, with_it: float | None) -> bool:
     """
     if without is None or with_it is None:
         return False
-    return (with_it - 1) <= DARK_MUST_GAIN * (without - 1)
+    return without - 1 > NEGLIGIBLE and (with_it - 1) <= DARK_MUST_GAIN * (without - 1)

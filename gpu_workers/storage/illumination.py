@@ -360,6 +360,11 @@ class Corrections:
                 _check_sizes(entry, layout)
         return cls(root, path, methods)
 
+    @property
+    def n_clipped(self) -> int:
+        """Pixels of all channels that `apply` had to clip so far."""
+        return sum(self.clipped.values())
+
     def apply(self, channel: int, image: NDArray[Any]) -> NDArray[Any]:
         """Return an image of a channel, corrected unless the channel is left alone."""
         if channel not in self.methods:

@@ -247,7 +247,8 @@ def _build(recipe: Recipe, context: StepContext, work: BuildBatch) -> StepOutput
     path = mosaics.image_path(context.key, plate.slug)
     nodes = [painter.node(d, path, spot, earlier.nodes.get(d)) for spot, d in digests.items()]
     write_nodes(context.root / mosaics.part_path(context.key, work.part), nodes)
-    return StepOutput({"bytes": written, "linked": earlier.linked})
+    clipped = recipe.corrections.n_clipped if recipe.corrections else 0
+    return StepOutput({"bytes": written, "linked": earlier.linked, "clipped": clipped})
 
 
 def _signatures(recipe: Recipe, maps: dict[int, ValueMap]) -> dict[int, Json]:

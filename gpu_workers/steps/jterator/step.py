@@ -175,7 +175,8 @@ def _analyse(recipe: Recipe, plate: PlateLayout, work: SitesBatch) -> StepOutput
         found = analyse_site(recipe, recipe.context.key, plate, sites[index])
         totals = {name: totals[name] + found[name] for name in totals}
         recipe.context.progress((done + 1) / len(work.sites), f"site {done + 1}")
-    return StepOutput({"objects": totals})
+    clipped = recipe.corrections.n_clipped if recipe.corrections else 0
+    return StepOutput({"objects": totals, "clipped": clipped})
 
 
 def _build(recipe: Recipe, work: MosaicBatch) -> StepOutput:

@@ -255,6 +255,7 @@ def test_clipped_pixels_are_counted(tmp_path: Path) -> None:
     gain = load_correction(tmp_path, path, 0).gain
     assert corrections.clipped == {0: int((gain > 1 + 0.5 / 65535).sum())}
     assert bright.max() == 65535
+    assert corrections.n_clipped == corrections.clipped[0] > 0
 
 
 def test_sites_of_another_size_are_left_out(tmp_path: Path) -> None:

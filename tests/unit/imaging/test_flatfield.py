@@ -244,6 +244,7 @@ def test_shading_is_that_of_the_lamp_and_blind_to_objects() -> None:
 def test_a_dark_field_must_gain_plainly() -> None:
     assert quality.darkfield_gains(1.06, 1.014)
     assert not quality.darkfield_gains(1.06, 1.05)
+    assert not quality.darkfield_gains(1.008, 1.001)
     assert not quality.darkfield_gains(None, 1.0)
 
 
