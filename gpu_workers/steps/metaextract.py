@@ -3,7 +3,8 @@
 Below ``metadata/<key>/<acquisition's number>/`` lie ``planes.parquet`` (what names and vendor metadata
 say), ``files.parquet`` (the files, those that are opened first), ``parts/*.parquet`` (what a batch of
 files says of itself), ``images.parquet`` (all images of all files) and ``pages.parquet`` (planes that
-files list one by one); their columns stand in `gpu_workers.formats.expansion`.
+files list one by one); their columns stand in `gpu_workers.formats.expansion`. What earlier metadata says
+of files that have not changed is taken from there (`gpu_workers.storage.headers`).
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from pydantic import Field
 from gpu_workers import registry
 from gpu_workers.errors import FileError, UserError
 from gpu_workers.formats.expansion import IMAGE_TYPES, NAMED_TYPES, PAGE_TYPES, image_rows
-from gpu_workers.formats.files import read_contents
+from gpu_workers.formats.files import ask
 from gpu_workers.formats.listing import FileEntry, Listing, aggregate, scan
 from gpu_workers.formats.reader import Reader, choose, require_planes, survey_of
 from gpu_workers.formats.survey import Survey
 from gpu_workers.messages import AcquisitionDescription, Json, Plan, Problem
 from gpu_workers.registry import Step, StepContext, StepOutput
 from gpu_workers.storage import paths, tables
+from gpu_workers.storage.headers import HEADER_TYPES, EarlierHeaders, Rows, write_index
 
 FILE_TYPES = {"path": "string", "size": "int64", "mtime_ns": "int64", "opened": "bool"}
 _SINGLE_PROBLEMS = 20
@@ -114,17 +116,21 @@ class MetaExtract(Step[MetaExtractArguments]):
         if not source.is_dir():
             called = _called(context.experiment.acquisitions[number])
             raise FileError(f"the folder of {called} is not there", code="no_folder")
-        names = tables.read_table(folder / "files.parquet", ["path"])["path"]
-        files = names.slice(first, count).to_pylist()
+        files = tables.read_slice(
+            folder / "files.parquet", first, count, [*HEADER_TYPES]
+        ).to_pylist()
+        acquisition = str(context.experiment.acquisitions[number].id)
+        known = EarlierHeaders.open(folder.parent, _versions(), acquisition).rows(files)
         found = _Found()
         for done, file in enumerate(files):
             if done % 100 == 0:
                 context.progress(done / count, f"{done} of {count} files")
-            found.add(source, file)
+            found.add(source, file, known.get(file["path"]))
         _write(_part(folder, first), found.images, IMAGE_TYPES)
         _write(_part(folder, first, "pages"), found.pages, PAGE_TYPES)
+        _write(_part(folder, first, "headers"), found.alone, HEADER_TYPES)
         unreadable = sum(r.get("code") is not None for r in found.images)
-        return StepOutput({"files": len(files), "unreadable": unreadable})
+        return StepOutput({"files": len(files), "known": len(known), "unreadable": unreadable})
 
     def collect(self, context: StepContext, arguments: MetaExtractArguments) -> StepOutput:
         """Join the headers of each acquisition, name unreadable files, write the manifest."""
@@ -140,6 +146,7 @@ class MetaExtract(Step[MetaExtractArguments]):
                 folder, int(manifest["images"]), arguments.batch_size, context.problems
             )
             manifests.append(manifest)
+        write_index(context.root / below, _versions(), {m["id"]: m["number"] for m in manifests})
         manifest_path = f"{below}/metadata.json"
         paths.write_json(
             context.root / manifest_path,
@@ -160,6 +167,11 @@ def _file_types() -> list[tuple[str, int]]:
         (name, int(getattr(registry.load("files", name), "VERSION", 1)))
         for name in registry.names("files")
     ]
+
+
+def _versions() -> Json:
+    """Return what decides, besides a file, what is said of it."""
+    return {"step": MetaExtract.VERSION, "files": _file_types()}
 
 
 def _called(acquisition: AcquisitionDescription) -> str:
@@ -234,16 +246,27 @@ class _Found:
     def __init__(self) -> None:
         self.images: list[Json] = []
         self.pages: list[Json] = []
+        self.alone: list[Json] = []
         self._foreign: set[tuple[str, int, int]] = set()
 
-    def add(self, folder: Path, file: str) -> None:
-        """Ask one file."""
+    def add(self, folder: Path, entry: Json, known: Rows | None) -> None:
+        """Ask one file, unless what it says is known."""
+        if known is not None:
+            self.images += known.images
+            self.pages += known.pages
+            self.alone.append(entry)
+            return
+        file = entry["path"]
         try:
-            images, pages = image_rows(file, read_contents(folder, file))
+            contents, is_alone = ask(folder, file)
+            images, pages = image_rows(file, contents)
         except FileError as error:
             code, message = error.code, error.message
             self.images.append({"file": file, "image": 0, "code": code, "message": message})
             return
+        # A folder has no size by which it would be known again.
+        if is_alone and entry["size"] >= 0:
+            self.alone.append(entry)
         self.images += images
         for page in pages:
             # Each file of a set may list the planes of all: one list of them is enough.
@@ -260,8 +283,10 @@ def _join(folder: Path, n_files: int, batch_size: int, problems: list[Problem]) 
     import pyarrow as pa
 
     joined: dict[str, Any] = {}
-    for what, types in (("images", IMAGE_TYPES), ("pages", PAGE_TYPES)):
-        parts = [tables.read_table(_part(folder, n, what)) for n in range(0, n_files, batch_size)]
+    for what, types in (("images", IMAGE_TYPES), ("pages", PAGE_TYPES), ("headers", HEADER_TYPES)):
+        found = [_part(folder, n, what) for n in range(0, n_files, batch_size)]
+        # Jobs of an earlier release left no headers.
+        parts = [tables.read_table(path) for path in found if what != "headers" or path.is_file()]
         empty = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in types.items()])
         joined[what] = pa.concat_tables([empty.empty_table(), *parts])
         columns = {name: joined[what][name].combine_chunks() for name in types}

@@ -9,6 +9,7 @@ us reserve gigabytes. A class with `guarded` = True is read in a second process 
 
 from gpu_workers.formats.files.opening import (
     FileCache,
+    ask,
     blaming,
     damaged,
     known_type,
@@ -19,6 +20,7 @@ from gpu_workers.formats.files.opening import (
 
 __all__ = [
     "FileCache",
+    "ask",
     "blaming",
     "damaged",
     "known_type",

@@ -20,6 +20,7 @@ class CompanionFile:
     """A ``.companion.ome`` file; the planes it tells of lie in the files it names."""
 
     suffixes: ClassVar = (".ome",)
+    is_alone: ClassVar = False
 
     def __init__(self, folder: Path, file: str):
         self._folder, self._file = folder, file

@@ -122,6 +122,14 @@ def read_contents(folder: Path, file: str) -> tuple[ImageContent, ...]:
         As for `open_file`; also where it claims an absurd size (`too_large`) or has a pixel type
         that isn't kept (`unsupported_type`).
     """
+    return ask(folder, file)[0]
+
+
+def ask(folder: Path, file: str) -> tuple[tuple[ImageContent, ...], bool]:
+    """Return what `read_contents` does, and whether that depends on nothing but the file.
+
+    A file type whose objects have `is_alone` = False says that the answer depends on other files, too.
+    """
     opened = open_file(folder, file)
     try:
         found = opened.contents()
@@ -135,7 +143,7 @@ def read_contents(folder: Path, file: str) -> tuple[ImageContent, ...]:
         raise damaged(file, "it holds no image", "no_images")
     for image in found:
         check(image, file)
-    return found
+    return found, bool(getattr(opened, "is_alone", True))
 
 
 def check(image: ImageContent, file: str) -> None:

@@ -57,6 +57,7 @@ class TiffFile:
         except BaseException:
             self._stream.close()
             raise
+        self.is_alone = True
         self._is_slide: bool | None = None
         self._last: tuple[int, npt.NDArray[Any]] | None = None
 
@@ -130,6 +131,7 @@ class TiffFile:
             ome = ome_xml.parse(text, self._file)
             if ome.images:
                 members = tiff_ome.Members(ome, self._folder, self._file)
+                self.is_alone = members.is_alone
                 found = tiff_ome.contents(ome, members, self.page_facts, len(pages), self._file)
                 if not found:
                     raise damaged(self._file, "its OME-XML names none of its pages", "no_images")

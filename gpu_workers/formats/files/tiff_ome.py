@@ -48,6 +48,8 @@ class Members:
         )
         whose = {(b.file, b.uuid) for i in ome.images for b in i.blocks}
         self._alone = len(whose) == 1 and not self.is_companion
+        # Otherwise what it says depends on which other files are there.
+        self.is_alone = not self.is_companion and named.keys() <= {self._own}
         self._speaks = self.is_companion or first == self._own
 
     def locate(self, block: OmeBlock) -> tuple[bool, str | None]:
