@@ -33,6 +33,8 @@ class Misbehaving:
         if self._does == "noise":
             os.write(1, b"what libraries print\n")
             sys.stdout.write("more of it\n")
+        if self._does == "tell":
+            return (ImageContent(1 + ("secret" in str(os.environ)), 1, "uint8"),)
         if self._does == "loop":
             while True:
                 pass

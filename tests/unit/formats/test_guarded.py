@@ -75,6 +75,16 @@ def test_a_plane_that_claims_to_be_huge_gets_no_more_memory(open_: Open) -> None
         open_("huge").read(0)
 
 
+def test_what_opens_peoples_files_is_told_no_password(
+    open_: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TISSUEMAPS_REDIS_URL", "redis://:secret@localhost")
+    monkeypatch.setenv("DATABASE_URL", "postgres://me:secret@localhost")
+    monkeypatch.setenv("SOME_API_TOKEN", "secret")
+
+    assert open_("tell").contents()[0].height == 1
+
+
 def test_what_libraries_print_is_no_answer(open_: Open) -> None:
     assert open_("noise").contents()
 
