@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gpu_workers.errors import FileError
-from gpu_workers.formats.listing import aggregate
+from gpu_workers.formats.listing import IMAGE_SUFFIXES, aggregate
 from gpu_workers.imaging.focus import tenengrad
 from gpu_workers.messages import Json, Problem
 from gpu_workers.registry import StepContext
@@ -104,6 +104,8 @@ class _Conversion:
             self._convert(unit, sample)
         else:
             self._keep(unit, kept, sample)
+        if unit.planes and self._has_labels(unit):
+            self._labels(unit, self.originals.folder(unit.acquisition.id))
         counts = sample.counts()
         self.sample.merge(counts)
         if digest is None or len(self.missing) > n_missing:
@@ -134,24 +136,25 @@ class _Conversion:
 
     def _convert(self, unit: Unit, sample: Sample) -> None:
         """Write one time point of an image."""
-        source = self.originals.folder(unit.acquisition.id)
         planes = unit.planes
         counts = Counter(row["channel"] for row in planes)
         stacks = {c: Stack(self.projection, n) for c, n in counts.items()}
         itemsize = array_dtype(self.layout.channels).itemsize
         state = state_bytes(self.projection, unit.site.height, unit.site.width, itemsize)
-        before = self.planes
         for page in pages(planes, PROJECTION_BYTES // max(state, 1)):
             self._page(unit, page, stacks, sample)
             for channel in dict.fromkeys(row["channel"] for row in page):
                 if not stacks[channel].left:
                     self._project(unit, channel, stacks.pop(channel))
-        if self.planes > before:
-            self._labels(unit, source)
+
+    def _has_labels(self, unit: Unit) -> bool:
+        """Return whether there can be labels beside an image of which some plane is stored."""
+        hierarchy = PurePosixPath(unit.planes[0]["file"]).suffix.lower() not in IMAGE_SUFFIXES
+        place = unit.plate.id, unit.site.index, unit.acquisition.index, None
+        return hierarchy and place in self.images
 
     def _labels(self, unit: Unit, source: Path) -> None:
         """Take over the labels beside an image: all of them, in the job that has its first time point."""
-        # Only hierarchies have labels.
         if not (source / unit.planes[0]["file"]).is_dir():
             return
         own = [(n, "==", _place(unit)[n]) for n in ("plate", "site", "acquisition")]

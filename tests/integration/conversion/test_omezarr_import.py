@@ -346,6 +346,32 @@ def test_labels_of_a_moved_cycle_are_moved_with_it(tmp_path: Path) -> None:
     assert places["y1"].tolist() == [120 - 20, 230 - 20]
 
 
+def test_a_plate_that_grows_keeps_its_labels(tmp_path: Path) -> None:
+    store, description = tmp_path / "source/a.zarr", experiment(tmp_path / "source")
+    fields = [("A", 1, "0", None), ("A", 2, "0", None)]
+    write_plate(store, fields, "0.4", shape=(1, 1, 1, 24, 32))
+    made = _add_labels(store / "A/01/0", _labels((1, 1, 24, 32)))
+    _add_table(made, {"label": [5, 2], "size": [120.0, 36.0]})
+    (store / "A/02").rename(tmp_path / "later")
+    before = convert(tmp_path, description)
+    (tmp_path / "later").rename(store / "A/02")
+    _add_labels(store / "A/02/0", _labels((1, 1, 24, 32)))
+
+    after = convert(tmp_path, description)
+
+    assert [i.image for i in before.plates.manifest.labels] == ["A/1/0a0"]
+    assert [i.image for i in after.plates.manifest.labels] == ["A/1/0a0", "A/2/0a0"]
+    inodes = [
+        (c.root / c.plates.manifest.plates[0].path / "A/1/0a0/0/c/0/0/0/0/0").stat().st_ino
+        for c in (before, after)
+    ]
+    assert inodes[0] == inodes[1]
+    labels = ImportedLabels(after.plates)
+    for site in range(2):
+        np.testing.assert_array_equal(labels.read(PLATE, site, 0, 0, "cells"), _labels((24, 32)))
+    assert labels.table(PLATE, 0, 0, "cells")[1]["t_size"].tolist() == [36.0, 120.0]
+
+
 def test_labels_that_do_not_fit_are_left_out(tmp_path: Path) -> None:
     write_image(tmp_path / "source/a.zarr", pixels(1, (1, 24, 32)), "cyx", ngff_version="0.4")
     _add_labels(tmp_path / "source/a.zarr", _labels((48, 64)), pixelsize=0.1625)
