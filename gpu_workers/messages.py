@@ -14,6 +14,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 Json = dict[str, Any]
+# The database keeps no text with a NUL.
+_TEXT = r"^[^\x00]*$"
 
 
 class Message(BaseModel):
@@ -38,8 +40,8 @@ class AcquisitionDescription(Message):
 class ChannelCorrection(Message):
     """Another name or colour for a channel, named as the uncorrected layout does."""
 
-    channel: str
-    name: str | None = Field(None, min_length=1, max_length=64)
+    channel: str = Field(max_length=300, pattern=_TEXT)
+    name: str | None = Field(None, min_length=1, max_length=64, pattern=_TEXT)
     color: str | None = Field(None, pattern=r"^#[0-9a-fA-F]{6}$")
 
 
@@ -47,8 +49,8 @@ class WellCorrection(Message):
     """Another place for all sites of a well; without `to` the well is left out."""
 
     plate: UUID
-    well: str
-    to: str | None = None
+    well: str = Field(max_length=20, pattern=_TEXT)
+    to: str | None = Field(None, max_length=20, pattern=_TEXT)
 
 
 class SiteCorrection(Message):
@@ -58,9 +60,9 @@ class SiteCorrection(Message):
     """
 
     plate: UUID
-    well: str
-    site: str
-    to_well: str | None = None
+    well: str = Field(max_length=20, pattern=_TEXT)
+    site: str = Field(max_length=300, pattern=_TEXT)
+    to_well: str | None = Field(None, max_length=20, pattern=_TEXT)
     cell: tuple[int, int] | None = None
     omit: bool = False
 

@@ -133,6 +133,7 @@ class Step(ABC, Generic[A]):
     `plan` lists batches and touches no pixel; `run` does one batch and writes only below folders
     named by `StepContext.key`, atomically and deterministically, so that it may run twice;
     `collect` joins metadata and names the products. `requires` names products of earlier steps.
+    Only steps that say `is_corrected` are told a person's corrections of the layout.
     """
 
     name: ClassVar[str]
@@ -140,6 +141,7 @@ class Step(ABC, Generic[A]):
     help: ClassVar[str]
     VERSION: ClassVar[int]
     requires: ClassVar[tuple[str, ...]] = ()
+    is_corrected: ClassVar[bool] = False
     Arguments: ClassVar[type[Arguments]]
 
     @abstractmethod

@@ -72,7 +72,7 @@ def tool_request(
                 kind="tool",
                 name=tool,
                 queue="interactive",
-                experiment=experiment_description(experiment_id=experiment_id),
+                experiment=experiment_description(experiment_id=experiment_id, corrected=False),
                 arguments=valid,
                 inputs=inputs,
                 batch={"result": str(identifier)},

@@ -102,11 +102,15 @@ def object_set_get(*, user: User, experiment_id: UUID, object_set_id: UUID) -> O
     return found
 
 
-def experiment_description(*, experiment_id: UUID) -> ExperimentDescription:
-    """Return what a step may know of an experiment; for the workflow engine, so without a user."""
+def experiment_description(*, experiment_id: UUID, corrected: bool = True) -> ExperimentDescription:
+    """Return what a step may know of an experiment; for the workflow engine, so without a user.
+
+    Without `corrected` the corrections of the layout are left out: there may be thousands, in the
+    specification of each of thousands of jobs.
+    """
     experiment = Experiment.objects.get(id=experiment_id)
     rows = Acquisition.objects.filter(plate__experiment_id=experiment_id).select_related("plate")
-    edit = layout_edit_latest(experiment_id=experiment_id)
+    edit = layout_edit_latest(experiment_id=experiment_id) if corrected else None
     return ExperimentDescription(
         id=experiment.id,
         name=experiment.name,

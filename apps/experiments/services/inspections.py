@@ -58,7 +58,7 @@ def inspection_request(
                 kind="inspect",
                 name="inspect",
                 queue="interactive",
-                experiment=experiment_description(experiment_id=experiment_id),
+                experiment=experiment_description(experiment_id=experiment_id, corrected=False),
                 batch={
                     "acquisition": str(acquisition_id),
                     "microscope": microscope,

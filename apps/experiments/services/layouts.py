@@ -22,7 +22,7 @@ MAX_ENTRIES = 20_000
 
 @transaction.atomic
 def layout_correct(
-    *, user: User, experiment_id: UUID, corrections: Any, number: int | None = None
+    *, user: User, experiment_id: UUID, corrections: dict[str, Any], number: int | None = None
 ) -> LayoutEdit:
     """Keep corrections of the layout; they replace the earlier ones and hold from the next run on.
 
@@ -57,22 +57,22 @@ def layout_correct(
     return made
 
 
-def _validated(corrections: Any) -> LayoutCorrections:
-    try:
-        valid = LayoutCorrections.model_validate(corrections)
-    except ValidationError as error:
-        faults = {".".join(map(str, e["loc"])) or "corrections": e["msg"] for e in error.errors()}
-        text = "; ".join(f"{where}: {what}" for where, what in list(faults.items())[:20])
-        raise Invalid(text, code="invalid_corrections", extra=faults) from error
-    parts = (valid.channels, valid.wells, valid.sites, valid.grids)
-    n = sum(len(part) for part in parts)
+def _validated(corrections: dict[str, Any]) -> LayoutCorrections:
+    n = sum(len(part) for part in corrections.values() if isinstance(part, list))
     if n > MAX_ENTRIES:
         raise Invalid(
             f"{n} corrections are more than the {MAX_ENTRIES} there may be: use a pattern for the"
             " file names instead",
             code="too_many_corrections",
         )
-    return valid
+    try:
+        return LayoutCorrections.model_validate(corrections)
+    except ValidationError as error:
+        faults = {
+            ".".join(map(str, e["loc"])) or "corrections": e["msg"] for e in error.errors()[:20]
+        }
+        text = "; ".join(f"{where}: {what}" for where, what in faults.items())
+        raise Invalid(text, code="invalid_corrections", extra=faults) from error
 
 
 def _check_plates(experiment_id: UUID, corrections: LayoutCorrections) -> None:

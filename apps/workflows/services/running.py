@@ -117,7 +117,10 @@ class Run:
     def _begin(self, step: StepRun, begin: Begin) -> None:
         if begin.phase == Phase.PLAN:
             self._prepare(step)
-        experiment = experiment_description(experiment_id=self.workflow.experiment_id)
+        experiment = experiment_description(
+            experiment_id=self.workflow.experiment_id,
+            corrected=registry.load("steps", step.name).is_corrected,
+        )
         limits = Limits.model_validate(step.limits) if step.limits else Limits()
         batches: list[Any] = [{}]
         if begin.phase == Phase.RUN:

@@ -76,8 +76,9 @@ class MetaConfig(Step[MetaConfigArguments]):
     help: ClassVar = (
         "Decide which file is which plane and where every site lies; name what is wrong."
     )
-    VERSION: ClassVar = 4
+    VERSION: ClassVar = 5
     requires: ClassVar = ("metadata",)
+    is_corrected: ClassVar = True
     Arguments: ClassVar = MetaConfigArguments
 
     def plan(self, context: StepContext, arguments: MetaConfigArguments) -> Plan:

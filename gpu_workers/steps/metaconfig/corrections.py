@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from gpu_workers.errors import UserError
+from gpu_workers.formats.listing import worded
 from gpu_workers.formats.survey import well_name, well_position
 from gpu_workers.messages import (
     ChannelCorrection,
@@ -26,6 +27,8 @@ from gpu_workers.steps.metaconfig.placing import Grid, Plate
 from gpu_workers.storage.layout import ChannelLayout, Layout, PlateLayout
 
 Place = tuple[str, str]
+MAX_NAMED = 100
+"""Refused entries that are named; there may be thousands."""
 
 
 class Corrections:
@@ -41,6 +44,7 @@ class Corrections:
 
     def __init__(self, wanted: LayoutCorrections, plates: Sequence[Plate], channels: Sequence[str]):
         self.problems: list[Problem] = []
+        self._n_refused = 0
         self._any = wanted != LayoutCorrections()
         self._plates = list(plates)
         self._channels = list(channels)
@@ -71,7 +75,12 @@ class Corrections:
         )
 
     def _refuse(self, entry: str, reason: str) -> None:
+        self._n_refused += 1
         message = f"the correction of {entry} is left out: {reason}"
+        if self._n_refused > MAX_NAMED:
+            more = self._n_refused - MAX_NAMED
+            message = worded("{n} more {correction is|corrections are} left out", more)
+            del self.problems[MAX_NAMED:]
         self.problems.append(Problem(severity="error", code="bad_correction", message=message))
 
     def _once(self, entries: Iterable[Any], key: Any, what: str) -> dict[Any, Any]:

@@ -173,3 +173,13 @@ def test_what_makes_sense_holds_beside_what_does_not(found: Converted) -> None:
     assert len(_messages(result)) == 2
     assert [c.name for c in result.layout.channels] == ["w1", "GFP"]
     assert [w.name for w in result.layout.plates[0].wells] == ["A01", "B02"]
+
+
+def test_thousands_that_make_no_sense_are_counted(found: Converted) -> None:
+    wrong = [{"well": "C04", "site": str(i), "omit": True} for i in range(1000)]
+
+    messages = _messages(_layout(found, sites=wrong))
+
+    assert len(messages) == 101
+    assert "C04" in messages[0]
+    assert messages[-1] == "900 more corrections are left out"

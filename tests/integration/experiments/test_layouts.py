@@ -10,6 +10,7 @@ from apps.core import permissions
 from apps.experiments.models import LayoutEdit
 from apps.experiments.selectors import experiment_description, experiment_root
 from apps.experiments.services import products_apply
+from gpu_workers.messages import LayoutCorrections
 from gpu_workers.storage import layout as layouts
 from gpu_workers.storage import paths, tables
 from gpu_workers.storage.layout import (
@@ -163,6 +164,8 @@ def test_two_people_do_not_overwrite_each_other(lab):
         ({"wells": "all"}, "wells"),
         ({"sites": [{"plate": "x", "well": "B02", "site": "1"}]}, "sites.0.plate"),
         ({"other": []}, "other"),
+        ({"channels": [{"channel": "a\x00b"}]}, "channels.0.channel"),
+        ({"channels": [{"channel": "D" * 100_000}]}, "channels.0.channel"),
     ],
 )
 def test_wrong_corrections_name_the_entry(lab, corrections, named):
@@ -171,6 +174,29 @@ def test_wrong_corrections_name_the_entry(lab, corrections, named):
     assert response.status_code == 400
     assert named in response.json()["message"]
     assert not LayoutEdit.objects.exists()
+
+
+def test_an_answer_to_many_wrong_corrections_is_short(lab):
+    response = _correct(lab, {"corrections": {"wells": [{"well": 3}] * 20_000}})
+
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_corrections")
+    assert len(response.content) < 10_000
+
+
+def test_too_many_corrections_are_not_looked_at(lab):
+    response = _correct(lab, {"corrections": {"wells": [{}] * 20_001}})
+
+    assert (response.status_code, response.json()["code"]) == (400, "too_many_corrections")
+
+
+def test_only_who_corrects_is_told_the_corrections(lab):
+    _correct(lab, {"corrections": {"channels": [{"channel": "DAPI", "name": "nuclei"}]}})
+
+    told = experiment_description(experiment_id=lab["experiment"].id)
+    other = experiment_description(experiment_id=lab["experiment"].id, corrected=False)
+
+    assert told.corrections.channels
+    assert other == told.model_copy(update={"corrections": LayoutCorrections()})
 
 
 def test_another_experiments_plate_is_not_known(lab):
