@@ -82,7 +82,8 @@ def examine(folder: Path, microscope: str | None = None, pattern: str | None = N
     survey = survey_of(reader, listing, pattern)
     known = [*survey.planes, *survey.absent]
     used = {p.file for p in survey.planes}
-    images = [f.path for f in (survey.files or listing.images())]
+    # Those of the reader, folders that are images among them, and what it took for none.
+    images = list(dict.fromkeys(f.path for f in (*(survey.files or ()), *listing.images())))
     unused = [path for path in images if path not in used]
     wells = sorted({p.well for p in known if p.well}, key=_well_rank)
     step = max(1, len(survey.planes) // N_EXAMPLES)
