@@ -289,7 +289,7 @@ def _single(images: list[str]) -> tuple[list[SourcePlane], tuple[Problem, ...]]:
     if max(sites.values(), default=0) <= 1:
         # Of a well's only image the regions of a large plane are the sites.
         planes = [plane._replace(site="") for plane in planes]
-    message = "the names of {n} images tell their wells"
+    message = "the {name|names} of {n} {image|images} {tells|tell} {its well|their wells}"
     return planes, aggregate("wells_from_names", message, images if named else [])
 
 

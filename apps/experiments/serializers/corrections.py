@@ -48,6 +48,22 @@ class IlluminationSerializer(serializers.Serializer[Any]):
     channels = ChannelIlluminationSerializer(many=True)
 
 
+class StitchingSerializer(serializers.Serializer[Any]):
+    """How the sites of a plate were placed by what their overlaps show."""
+
+    plate = serializers.UUIDField()
+    n_sites = serializers.IntegerField()
+    n_pairs = serializers.IntegerField()
+    n_measured = serializers.IntegerField()
+    n_used = serializers.IntegerField()
+    n_unconnected = serializers.IntegerField()
+    median_residual_px = serializers.FloatField(allow_null=True)
+    median_confidence = serializers.FloatField(allow_null=True)
+    turn_deg = serializers.FloatField()
+    scale = serializers.FloatField()
+    largest_move_px = serializers.FloatField()
+
+
 class AlignmentSerializer(serializers.Serializer[Any]):
     """The current alignment of cycles and sites; its wells and shifts are lists of their own."""
 
@@ -61,7 +77,7 @@ class AlignmentSerializer(serializers.Serializer[Any]):
     n_outliers = serializers.IntegerField()
     median_residual_px = serializers.FloatField(allow_null=True)
     models = serializers.ListField(child=serializers.DictField(), default=list)
-    stitching = serializers.ListField(child=serializers.DictField(), default=list)
+    stitching = StitchingSerializer(many=True)
 
 
 class RowsQuerySerializer(serializers.Serializer[Any]):

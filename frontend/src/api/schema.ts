@@ -1123,9 +1123,7 @@ export interface components {
             models?: {
                 [key: string]: unknown;
             }[];
-            stitching?: {
-                [key: string]: unknown;
-            }[];
+            stitching: components["schemas"]["Stitching"][];
         };
         /** @description A channel. */
         Channel: {
@@ -2015,6 +2013,26 @@ export interface components {
             started_at: string | null;
             /** Format: date-time */
             ended_at: string | null;
+        };
+        /** @description How the sites of a plate were placed by what their overlaps show. */
+        Stitching: {
+            /** Format: uuid */
+            plate: string;
+            n_sites: number;
+            n_pairs: number;
+            n_measured: number;
+            n_used: number;
+            n_unconnected: number;
+            /** Format: double */
+            median_residual_px: number | null;
+            /** Format: double */
+            median_confidence: number | null;
+            /** Format: double */
+            turn_deg: number;
+            /** Format: double */
+            scale: number;
+            /** Format: double */
+            largest_move_px: number;
         };
         /** @description What to submit: all stages unless some are named; the saved description unless one is given. */
         SubmissionRequest: {

@@ -52,7 +52,7 @@ export function ReadingPanel({ acquisition, path, experimentId }: ReadingPanelPr
           label="Pattern of the file names"
           description={`A regular expression with named groups: ${GROUPS}`}
           placeholder="(?P<well>[A-P]\d\d)_s(?P<site>\d+)_w(?P<channel>\d)"
-          ff="monospace"
+          styles={{ input: { fontFamily: "var(--mantine-font-family-monospace)" } }}
           spellCheck={false}
           maxLength={500}
           value={pattern}

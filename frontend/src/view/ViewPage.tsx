@@ -12,7 +12,7 @@ import { createViewStore, followInAddress } from "../store/viewStore";
 import { buildScene } from "./buildScene";
 import { ChannelPanel } from "./ChannelPanel";
 import { type Hover, MapContext } from "./context";
-import { firstView, reconcile } from "./firstView";
+import { firstPlane, firstView, reconcile } from "./firstView";
 import { MapCanvas } from "./MapCanvas";
 import { ObjectPanel } from "./ObjectPanel";
 import { PlaneSliders } from "./PlaneSliders";
@@ -103,7 +103,8 @@ function initialView(mosaics: Mosaic[], sets: ObjectSet[]): { state: ViewState; 
   const linked = viewFromQuery(window.location.search);
   if (linked) return { state: { view: linked.view, ...reconcile(linked, first) }, unplaced: false };
   const plate = mosaics[0]?.plate.id ?? null;
-  return { state: { view: { ...INITIAL_VIEW.view, plate }, ...first }, unplaced: true };
+  const view = { ...INITIAL_VIEW.view, z: firstPlane(mosaics), plate };
+  return { state: { view, ...first }, unplaced: true };
 }
 
 function Viewer({ experiment, mosaics, sets, wells, results }: ViewerProps) {

@@ -125,6 +125,11 @@ export function firstView(mosaics: readonly Mosaic[], sets: readonly ObjectSet[]
   };
 }
 
+/** Return the z plane to open with: the middle of the deepest stack, whose ends are mostly out of focus. */
+export function firstPlane(mosaics: readonly Mosaic[]): number {
+  return Math.floor(Math.max(0, ...mosaics.map((mosaic) => mosaic.n_zplanes - 1)) / 2);
+}
+
 /** Keep what a view says about what still exists; add what is new as the first view would show it. */
 export function reconcile(view: ViewState, first: Omit<ViewState, "view">): Omit<ViewState, "view"> {
   const types = new Map(first.objects.map((o) => [o.type, o]));

@@ -9,6 +9,7 @@ import {
   featuresOf,
   firstChannel,
   firstFeature,
+  firstPlane,
   firstView,
   rangeOf,
   reconcile,
@@ -112,6 +113,13 @@ test("a channel without a usable colour or window gets one", () => {
 
   expect(firstView([mosaic({ channels: [dark] })], []).channels[0]?.color).not.toBe("#000000");
   expect(autoWindow(dark)).toEqual({ low: 7, high: 8 });
+});
+
+test("a stack opens in its middle, where it is most likely in focus", () => {
+  expect(firstPlane([mosaic({ n_zplanes: 1 })])).toBe(0);
+  expect(firstPlane([mosaic({ n_zplanes: 3 }), mosaic({ n_zplanes: 10 })])).toBe(4);
+  expect(firstPlane([mosaic({ n_zplanes: 45 })])).toBe(22);
+  expect(firstPlane([])).toBe(0);
 });
 
 test("objects without features are shown plain", () => {

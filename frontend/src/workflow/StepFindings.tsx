@@ -36,7 +36,7 @@ function IlluminationFindings({ experimentId }: { experimentId: string }) {
             </Text>
             <Text size="sm" c="dimmed">
               {plural(channel.n_images, "image")}
-              {channel.method ? `, correction: ${channel.method}` : ", too few for a correction"}
+              {channel.method && `, correction: ${channel.method}`}
               {shadingText(channel)}
             </Text>
             {channel.warning && <Text size="sm">{channel.warning}</Text>}
@@ -101,8 +101,14 @@ function AlignmentFindings({ experimentId }: { experimentId: string }) {
           `${plural(data.n_outliers, "outlier")} among ${plural(data.n_shifts, "site")} and cycles; reference: cycle ${data.reference_cycle}, ${data.reference_channel}. `}
         {data.median_residual_px !== null &&
           `Local shifts that remain: ${data.median_residual_px.toFixed(2)} px in the median. `}
-        {data.stitched && "Sites are placed by what their overlaps show."}
       </Text>
+      {data.stitching.map((plate) => (
+        <Text key={plate.plate} size="sm" c="dimmed" mb="xs">
+          {data.stitching.length > 1 &&
+            `${plates.data?.find(({ id }) => id === plate.plate)?.name ?? "Plate"}: `}
+          {stitchingText(plate)}
+        </Text>
+      ))}
       {(plates.data?.length ?? 0) > 1 && (
         <Select
           label="Plate"
@@ -114,6 +120,22 @@ function AlignmentFindings({ experimentId }: { experimentId: string }) {
       )}
       {wells.data && wells.data.results.length > 0 && <AlignedWells wells={wells.data.results} />}
     </section>
+  );
+}
+
+/** What was learnt from the overlaps of neighbouring sites. */
+export function stitchingText(found: Alignment["stitching"][number]): string {
+  const alone = found.n_unconnected
+    ? ` ${plural(found.n_unconnected, "site")} ${found.n_unconnected === 1 ? "has" : "have"} no overlap to go by.`
+    : "";
+  const remains =
+    found.median_residual_px === null
+      ? ""
+      : `, ${found.median_residual_px.toFixed(2)} px remain in the median`;
+  return (
+    `Sites are placed by what their overlaps show: ${found.n_used} of ${plural(found.n_pairs, "overlap")} ` +
+    `used${remains}; farthest move ${found.largest_move_px.toFixed(1)} px; the grid is turned by ` +
+    `${found.turn_deg.toFixed(2)}°.${alone}`
   );
 }
 

@@ -95,7 +95,7 @@ def estimate(
             n_images=0,
             n_left_out=part.n_left_out if part else 0,
             methods=(),
-            warning="no image of the channel could be read",
+            warning="none of its images could be used",
         )
     samples = recipe.samples(channel.index)
     groups = np.array([samples[place].group for place in part.places], int)
@@ -208,9 +208,11 @@ def _warning(n: int, n_sites: int, *, vendor: bool) -> str | None:
     least = MIN_IMAGES["flat"]
     if n < least:
         rest = "; the microscope's own profile can be used" if vendor else ""
-        return f"{n} images are too few for a correction, which needs {least}{rest}"
+        images = "1 image is" if n == 1 else f"{n} images are"
+        return f"{images} too few for a correction, which needs {least}{rest}"
     if n_sites < least:
-        return f"the {n} images are of {n_sites} sites only: their content may be taken for illumination"
+        sites = "one site" if n_sites == 1 else f"only {n_sites} sites"
+        return f"the {n} images are of {sites}: their content may be taken for illumination"
     if n < MIN_IMAGES["std"]:
         return f"{n} images allow a flat field; correction of the spread needs {MIN_IMAGES['std']}"
     return None

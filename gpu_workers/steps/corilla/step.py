@@ -49,7 +49,7 @@ class Corilla(Step[CorillaArguments]):
         "How evenly each channel is lit, from many images: flat and dark field, mean and spread of"
         " intensities, to even out illumination."
     )
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("layout", "plates")
     Arguments: ClassVar[type[CorillaArguments]] = CorillaArguments
 
@@ -131,13 +131,23 @@ def _merge(context: StepContext, recipe: Recipe, work: MergeBatch) -> StepOutput
     return StepOutput({"images": summary.n_images})
 
 
+def _scarce(channels: tuple[ChannelIllumination, ...]) -> Iterator[Problem]:
+    """Yield one problem for all channels that lack images in the same way."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for channel in channels:
+        if channel.method is None:
+            found.setdefault(("too_few_images", str(channel.warning)), []).append(channel.name)
+        elif channel.warning and channel.n_sites < channel.n_images:
+            found.setdefault(("few_sites", channel.warning), []).append(channel.name)
+    for (code, warning), names in found.items():
+        channel_s = "channel" if len(names) == 1 else "channels"
+        yield Problem(code=code, message=f"{channel_s} {', '.join(names)}: {warning}")
+
+
 def _problems(channels: tuple[ChannelIllumination, ...], recipe: Recipe) -> Iterator[Problem]:
+    yield from _scarce(channels)
     for channel in channels:
         name = f"channel {channel.name}"
-        if channel.method is None:
-            yield Problem(code="too_few_images", message=f"{name}: {channel.warning}")
-        elif channel.warning and channel.n_sites < channel.n_images:
-            yield Problem(code="few_sites", message=f"{name}: {channel.warning}")
         if channel.vendor_problem:
             yield Problem(code="vendor_flatfield", message=f"{name}: {channel.vendor_problem}")
         if channel.n_left_out:

@@ -18,9 +18,10 @@ def pixel_size(sources: Sequence[Source], problems: list[Problem]) -> float | No
     for source in sources:
         said = source.images.loc[source.planes["image"].unique()]
         said = said[said["pixel_size_um"] > 0]
-        sizes += [float(v) for v in said["pixel_size_um"].value_counts().index]
         stated = source.facts.pixel_size_um
-        if stated:
+        if not stated:
+            sizes += [float(v) for v in said["pixel_size_um"].value_counts().index]
+        else:
             other = (said["pixel_size_um"] / stated - 1).abs() > 0.01
             found = said.loc[other, "pixel_size_um"].median()
             problems += aggregate(

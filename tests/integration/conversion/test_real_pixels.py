@@ -57,7 +57,7 @@ SETS = {
     "operetta": Expected(
         # The TIFF files state the size of the camera's pixels, without the objective.
         _in("operetta_harmony_2field", "Images"), 1, 2, 1, 1, 1, 2, 0, 1.1959521619135234,
-        problems=frozenset({"pixel_size_differs", "pixel_sizes_differ"}),
+        problems=frozenset({"pixel_size_differs"}),
     ),
     "arrayscan": Expected(
         lambda f: unpacked("arrayscan_8wells_3sites", f), 8, 24, 1, 1, 1, 24,
