@@ -190,7 +190,15 @@ def layout_get(*, user: User, experiment_id: UUID) -> LayoutVersion:
         plates = [p for p in found.summary.get("plates", []) if p["id"] in kept]
         own = [a for a in found.summary.get("acquisitions", []) if a["plate"] in kept]
         # Problems name files and plates that were not granted.
-        found.summary = {**found.summary, "plates": plates, "acquisitions": own, "problems": []}
+        found.summary = {
+            **found.summary,
+            "plates": plates,
+            "acquisitions": own,
+            "problems": [],
+            "n_problems": 0,
+            "n_plates": len(plates),
+            **{n: sum(p[n] for p in plates) for n in ("n_wells", "n_sites")},
+        }
     return found
 
 

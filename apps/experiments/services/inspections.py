@@ -6,10 +6,12 @@ server: a list of 100,000 names, or a pattern that takes for ever, must not keep
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from django.db import transaction
+from django.utils import timezone
 
 from apps.core.errors import Conflict
 from apps.experiments.models import AcquisitionStatus, Inspection, InspectionState
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 KEPT = 20
 LIMITS = Limits(time_s=300, memory_mb=4000)
+LOST_AFTER = timedelta(minutes=30)
+"""None takes longer, so that those whose end was never told hold up nobody."""
 _ENDED = {InspectionState.SUCCEEDED, InspectionState.FAILED, InspectionState.KILLED}
 
 
@@ -41,13 +45,21 @@ def inspection_request(
     Raises
     ------
     Conflict
-        The acquisition has no files yet.
+        The acquisition has no files yet, or many inspections of it have not ended.
     """
     acquisition = acquisition_get(
         user=user, experiment_id=experiment_id, acquisition_id=acquisition_id, level="edit"
     )
     if acquisition.status == AcquisitionStatus.EMPTY:
         raise Conflict("the acquisition has no files yet", code="no_files")
+    begun = Inspection.objects.filter(
+        acquisition=acquisition, created_at__gte=timezone.now() - LOST_AFTER
+    )
+    if begun.exclude(state__in=_ENDED).count() >= KEPT:
+        raise Conflict(
+            f"{KEPT} inspections of the acquisition have not ended yet: wait for them",
+            code="too_many_inspections",
+        )
     identifier = uuid4()
     jobs = jobs_submit(
         scope=experiment_id,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from django.utils import timezone
 
 from apps.experiments.models import Inspection
 from apps.experiments.selectors import experiment_description, experiment_root
@@ -78,7 +80,7 @@ def test_a_pattern_that_takes_for_ever_is_stopped(lab):
     folder = experiment_root(lab["experiment"].id) / paths.uploads(lab["acquisition"].id)
     (folder / f"{'a' * 60}!.tif").write_bytes(b"")
 
-    found, _ = _ask(lab, pattern=r"(?P<well>(a+)+)$")
+    found, _ = _ask(lab, pattern=r"(?P<well>(a|aa)+)$")
 
     assert found["state"] == "failed"
     assert found["error"]["code"] == "bad_pattern"
@@ -100,6 +102,27 @@ def test_only_the_newest_are_kept(lab):
     _ask(lab)
 
     assert Inspection.objects.filter(acquisition=lab["acquisition"]).count() == 20
+
+
+def test_whoever_asks_again_and_again_has_to_wait(lab):
+    for _ in range(20):
+        factories.InspectionFactory(acquisition=lab["acquisition"])
+
+    response = lab["api"].post(_url(lab), {}, content_type="application/json")
+
+    assert (response.status_code, response.json()["code"]) == (409, "too_many_inspections")
+    assert not Job.objects.exists()
+
+
+def test_inspections_that_were_lost_do_not_stand_in_the_way(lab):
+    for _ in range(20):
+        factories.InspectionFactory(acquisition=lab["acquisition"])
+    long_ago = timezone.now() - timedelta(hours=1)
+    Inspection.objects.update(created_at=long_ago)
+
+    _ask(lab)
+
+    assert Inspection.objects.filter(state="succeeded").count() == 1
 
 
 def test_an_acquisition_without_files_cannot_be_inspected(lab):

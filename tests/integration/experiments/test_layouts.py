@@ -219,4 +219,6 @@ def test_a_grant_on_another_plate_shows_neither_plates_nor_problems(lab):
     planes = lab["api"].get(_url(lab, f"layout/planes/?plate={lab['plate'].id}"))
 
     assert (found["plates"], found["acquisitions"], found["problems"]) == ([], [], [])
+    counts = [found[n] for n in ("n_plates", "n_wells", "n_sites", "n_problems")]
+    assert counts == [0, 0, 0, 0]
     assert planes.status_code == 404
