@@ -9,7 +9,6 @@ half way goes on where it was, and one that comes later removes nothing else.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, Final
@@ -80,13 +79,14 @@ def require_originals(context: StepContext, key: str, jobs: list[Json], planes: 
 
 
 def read_back(context: StepContext, batch: Json) -> Json:
-    """Read the planes of a batch from the disk and note how many planes of each file are as they were."""
+    """Read the planes of a batch from the disk and note which pages of each file are as they were."""
     if _list_path(context).is_file():
         return {"planes": 0}
     layout = layouts.load_raw_layout(context.root, context.inputs["layout"])
     rows = tables.read_table(part_path(context, batch, ".parquet")).to_pylist()
     folders = {p.id: context.root / plate_path(context.key, p) for p in layout.plates}
-    good: Counter[tuple[str, str]] = Counter()
+    # A page may have been taken for two planes: it stands for itself only.
+    good: dict[tuple[str, str], set[tuple[int, int]]] = {}
     damaged: list[str] = []
     bad: set[tuple[str, int, int, int, int]] = set()
     for plane in verify_rows(context.root, folders, rows, durable=True):
@@ -95,14 +95,15 @@ def read_back(context: StepContext, batch: Json) -> Json:
     for row in rows:
         place = row["acquisition"], row["site"], row["t"], row["channel"], row["z"]
         if row["projection"] is None and place not in bad:
-            good[row["acquisition"], row["file"]] += 1
+            own = good.setdefault((row["acquisition"], row["file"]), set())
+            own.add((row["page"], row["sample"]))
     context.problems.extend(
         aggregate("damaged_planes", "{n} stored planes are not what was written", damaged, "error")
     )
     acquisitions = {str(a.id): a for a in context.experiment.acquisitions}
     files = [
-        [acquisition, file, n, _n_planes(context, acquisitions[acquisition], file)]
-        for (acquisition, file), n in sorted(good.items())
+        [acquisition, file, sorted(own), _n_planes(context, acquisitions[acquisition], file)]
+        for (acquisition, file), own in sorted(good.items())
     ]
     paths.write_json(part_path(context, batch, "-read.json"), {"files": files})
     return {"planes": len(rows), "damaged": len(damaged)}
@@ -155,13 +156,13 @@ def _removable(context: StepContext, arguments: ImExtractArguments) -> list[Json
     """Return the files of which every plane was read back, with size and time of change as recorded."""
     layout = layouts.load_raw_layout(context.root, context.inputs["layout"])
     planes = read_planes(context)
-    good: Counter[tuple[str, str]] = Counter()
+    good: dict[tuple[str, str], set[tuple[int, int]]] = {}
     claimed: dict[tuple[str, str], int] = {}
     for job in batches(planes, layout, arguments.batch_size):
-        for acquisition, file, n, n_all in paths.read_json(part_path(context, job, "-read.json"))[
+        for acquisition, file, own, n_all in paths.read_json(part_path(context, job, "-read.json"))[
             "files"
         ]:
-            good[acquisition, file] += n
+            good.setdefault((acquisition, file), set()).update(map(tuple, own))
             claimed[acquisition, file] = n_all
     known = (
         planes.select(["acquisition", "file", "size", "mtime_ns"])
@@ -177,7 +178,8 @@ def _removable(context: StepContext, arguments: ImExtractArguments) -> list[Json
             "mtime_ns": r["mtime_ns_min"],
         }
         for r in sorted(known, key=lambda r: (r["acquisition"], r["file"]))
-        if good[r["acquisition"], r["file"]] == claimed.get((r["acquisition"], r["file"]), -1)
+        if len(good.get((r["acquisition"], r["file"]), ()))
+        == claimed.get((r["acquisition"], r["file"]), -1)
     ]
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import pytest
 import tifffile
 
 from gpu_workers.messages import ExperimentDescription, JobResult, JobSpec, Json, Plan
 from gpu_workers.runner.execute import StepFailed, execute, run_step
 from gpu_workers.storage import tables
+from gpu_workers.storage.layout import PLANE_TYPES
 from gpu_workers.storage.plates import Plates
 from gpu_workers.storage.verification import plates_verify
 from tests.integration.conversion.source import (
@@ -246,3 +248,20 @@ def test_an_acquisition_added_later_does_not_hide_the_one_that_was_removed(root:
         convert(root, experiment(UPLOADS, "uploads/more", plates=(0, 0)))
 
     assert caught.value.code == "originals_removed"
+
+
+def test_a_page_that_is_stored_twice_does_not_stand_for_another(tmp_path: Path) -> None:
+    (tmp_path / UPLOADS).mkdir(parents=True)
+    pages = np.arange(2 * 32 * 32, dtype=np.uint16).reshape(2, 32, 32)
+    tifffile.imwrite(tmp_path / UPLOADS / "p_A01_s1_w1.tif", pages)
+    described = experiment(UPLOADS)
+    half = convert(tmp_path, described, until="metaconfig")
+    path = (tmp_path / half.inputs["layout"]).with_name("planes.parquet")
+    planes = tables.read_table(path)
+    assert sorted(planes["page"].to_pylist()) == [0, 1]
+    columns = {n: planes[n].to_pylist() for n in PLANE_TYPES} | {"page": [0, 0]}
+    tables.write_table(path, columns, PLANE_TYPES)
+
+    run_step(tmp_path, "imextract", described, DELETE, half.inputs)
+
+    assert _files(tmp_path) == {"p_A01_s1_w1.tif"}
