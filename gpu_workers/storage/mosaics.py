@@ -78,6 +78,9 @@ class MosaicManifest(Message):
     plates: tuple[PlateMosaic, ...]
 
 
+UNITS = "units.parquet"
+
+
 def manifest_path(key: str) -> str:
     """Path of the manifest below the experiment's folder."""
     return f"{paths.mosaic_folder(key)}/mosaic.json"
@@ -95,7 +98,12 @@ def part_path(key: str, part: str) -> str:
 
 def units_path(key: str) -> str:
     """Path of the table of what a mosaic consists of, for later ones to take over."""
-    return f"{paths.mosaic_folder(key)}/units.parquet"
+    return f"{paths.mosaic_folder(key)}/{UNITS}"
+
+
+def regions_path(key: str) -> str:
+    """Path of the same table for the images of plates, wells and sites."""
+    return f"{paths.mosaic_folder(key)}/regions.parquet"
 
 
 def load_mosaic(root: Path, manifest: str) -> MosaicManifest:

@@ -92,7 +92,8 @@ def array_metadata(
 
 def shard_path(array: Path, t: int, c: int, z: int, row: int = 0, column: int = 0) -> Path:
     """Return the file of the shard at these shard coordinates."""
-    return array / "c" / str(t) / str(c) / str(z) / str(row) / str(column)
+    # In one piece: millions of these are made.
+    return array / f"c/{t}/{c}/{z}/{row}/{column}"
 
 
 def group_metadata(ome: Json | None = None, attributes: Json | None = None) -> Json:

@@ -19,7 +19,18 @@ from gpu_workers.imaging.ownership import overlap, owner_mask
 from gpu_workers.messages import Json, Message
 from gpu_workers.registry import StepContext
 from gpu_workers.steps.illuminati.planning import BuildBatch, SiteTable, build_batches
-from gpu_workers.storage import paths
+from gpu_workers.steps.illuminati.reuse import (
+    PART,
+    Earlier,
+    Node,
+    Spot,
+    earlier_table,
+    node_digest,
+    nodes_of,
+    read_nodes,
+    write_nodes,
+)
+from gpu_workers.storage import mosaics, paths
 from gpu_workers.storage.features import write_features, write_index
 from gpu_workers.storage.layout import (
     REGION_TYPES,
@@ -40,7 +51,7 @@ from gpu_workers.storage.objects import (
     ordered_wells,
     plate_folder,
 )
-from gpu_workers.storage.pyramid import Array, Place, Round, plan_rounds
+from gpu_workers.storage.pyramid import Array, Place, Pyramid, Round, plan_rounds
 
 RegionType = Literal["Plates", "Wells", "Sites"]
 FEATURES: dict[str, tuple[tuple[str, str | None], ...]] = {
@@ -67,6 +78,11 @@ class RegionsBatch(Message):
     object_type: RegionType
     build: BuildBatch
 
+    @property
+    def part(self) -> str:
+        """Name of the table of units that the job leaves."""
+        return f"regions-{paths.content_key(self.model_dump(mode='json'))}.parquet"
+
 
 def region_batches(key: str, context: StepContext, plate: PlateLayout) -> list[list[RegionsBatch]]:
     """Return the batches of each round, in the rounds of a pyramid of 32-bit pixels."""
@@ -84,16 +100,51 @@ def region_batches(key: str, context: StepContext, plate: PlateLayout) -> list[l
 
 
 def build_regions(context: StepContext, plate: PlateLayout, work: RegionsBatch) -> int:
-    """Write the shards of a batch; return their bytes."""
+    """Write the shards of a batch, or link those that an earlier version has; return the bytes written."""
     pyramid = index_pyramid(context.root, context.key, work.object_type, plate, 1, 1)
     build = work.build
-    painter = _Painter(plate, pyramid.shard, _numbers(plate, work.object_type))
+    numbers = _numbers(plate, work.object_type)
+    painter = _Painter(plate, pyramid.shard, numbers)
     source = painter.shard if build.bottom == 0 else None
-    return sum(
-        pyramid.build(Round(build.bottom, build.top), place, sy, sx, _halve, source)
+    digests = _digests(plate, pyramid, build, numbers)
+    table = earlier_table(context.root, context.key, mosaics.regions_path)
+    earlier = Earlier.open(context.root, table, pyramid, build.bottom, digests)
+    written = sum(
+        pyramid.build(Round(build.bottom, build.top), place, sy, sx, _halve, source, earlier.take)
         for place in build.places
         for sy, sx in build.shards
     )
+    path = str(pyramid.folder.relative_to(context.root))
+    nodes = [Node(digest, path, spot) for spot, digest in digests.items()]
+    write_nodes(context.root / mosaics.part_path(context.key, work.part), nodes, PART)
+    return written
+
+
+def _digests(
+    plate: PlateLayout, pyramid: Pyramid, build: BuildBatch, numbers: dict[int, int]
+) -> dict[Spot, str]:
+    """Return what the shards of a batch show: which objects, and where."""
+    table = SiteTable.of(plate)
+    found: dict[Spot, str] = {}
+    for level, row, column in nodes_of(pyramid, build):
+        side = pyramid.shard << level
+        inside = table.inside(row * side, column * side, side, side).tolist()
+        own = [numbers[plate.sites[i].index] for i in inside]
+        for place in build.places if inside else ():
+            spot = level, place, row, column
+            found[spot] = node_digest(pyramid, plate, inside, spot, own, "regions 1")
+    return found
+
+
+def region_nodes(context: StepContext, plate: PlateLayout) -> list[Node]:
+    """Return what the images of a plate's regions consist of, as the jobs have left it."""
+    # Jobs of an earlier release left none.
+    return [
+        node
+        for batches in region_batches(context.key, context, plate)
+        for batch in batches
+        for node in read_nodes(context.root / mosaics.part_path(context.key, batch.part))
+    ]
 
 
 def _halve(image: Array, level: int, y: int, x: int) -> Array:

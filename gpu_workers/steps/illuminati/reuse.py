@@ -4,7 +4,7 @@ A **node** is a shard of some level. Its digest says what it shows: the sites th
 from which pages of which files their planes came. Two nodes of the same digest have the same pixels,
 wherever they lie, and so has all below them; the later one is linked. What differs is made, and so are
 its ancestors, whose digests differ with it. Each version keeps a table of its nodes, with the counts of
-the values of those of level 0, in ``units.parquet``.
+the values of those of level 0, in ``units.parquet``, and one of those of the images of regions in ``regions.parquet``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from gpu_workers.storage.layout import PlateLayout
 from gpu_workers.storage.planes import Origins
 from gpu_workers.storage.plates import Plates
 from gpu_workers.storage.pyramid import Place, Pyramid
-from gpu_workers.storage.reuse import take_over
+from gpu_workers.storage.reuse import earlier_version, take_over
 
 NODE_TYPES = {
     "digest": "string", "path": "string", "level": "int8", "t": "int32", "c": "int32", "z": "int32",
@@ -36,6 +36,8 @@ NODE_TYPES = {
 Spot = tuple[int, Place, int, int]  # level, (t, c, z), row and column of shards
 GROUP = 32
 """Rows of the table that are read together: with the counts about 1 MB."""
+PART = 8192
+"""As many of a part, which is read whole, and of a table without counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,53 @@ class Node:
     spot: Spot
     first: int = 0
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def nodes_of(pyramid: Pyramid, work: BuildBatch) -> Iterator[tuple[int, int, int]]:
+    """Yield level, row and column of all shards that a batch makes."""
+    for sy, sx in work.shards:
+        for level in range(work.bottom, work.top + 1):
+            n = 1 << (work.top - level)
+            rows, columns = pyramid.grid(level)
+            for i, j in np.ndindex(n, n):
+                row, column = sy * n + int(i), sx * n + int(j)
+                if row < rows and column < columns:
+                    yield level, row, column
+
+
+def node_digest(
+    pyramid: Pyramid,
+    plate: PlateLayout,
+    inside: Sequence[int],
+    spot: Spot,
+    sources: Sequence[Any],
+    signature: Any,
+) -> str:
+    """Return the digest of a shard.
+
+    Parameters
+    ----------
+    inside
+        Positions of the sites that touch it.
+    sources
+        Of each of these, what it shows.
+    signature
+        All else that decides the stored pixels.
+    """  # fmt: skip
+    level, _, row, column = spot
+    side = pyramid.shard << level
+    sites = [plate.sites[i] for i in inside]
+    boxes = [[s.y - row * side, s.x - column * side, s.height, s.width] for s in sites]
+    rows, columns = pyramid.grid(0)
+    what = {
+        "shard": pyramid.shard, "level": level,
+        "sites": [{"box": b, "source": s} for b, s in zip(boxes, sources, strict=True)],
+        "channel": signature,
+        # Beyond the plate's edge nothing is made, not even padding.
+        "edge": [min(rows - (row << level), 1 << level), min(columns - (column << level), 1 << level)],
+    }  # fmt: skip
+    text = json.dumps(what, sort_keys=True)
+    return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
 @dataclass
@@ -82,42 +131,21 @@ class Digests:
             self.root, self.plates.manifest.layout, self.plates.layout, self.plate, touched
         )
         found: dict[Spot, str] = {}
-        for sy, sx in work.shards:
-            for level in range(work.bottom, work.top + 1):
-                n = 1 << (work.top - level)
-                for i, j in np.ndindex(n, n):
-                    row, column = sy * n + int(i), sx * n + int(j)
-                    for place in work.places:
-                        digest = self._digest(pyramid, level, place, row, column, origins)
-                        if digest is not None:
-                            found[level, place, row, column] = digest
+        for level, row, column in nodes_of(pyramid, work):
+            side = pyramid.shard << level
+            inside = self._table.inside(row * side, column * side, side, side).tolist()
+            for place in work.places if inside else ():
+                spot = level, place, row, column
+                found[spot] = self._digest(pyramid, spot, inside, origins)
         return found
 
-    def _digest(
-        self, pyramid: Pyramid, level: int, place: Place, row: int, column: int, origins: Origins
-    ) -> str | None:
-        side = pyramid.shard << level
-        y, x = row * side, column * side
-        inside = self._table.inside(y, x, side, side)
-        if not inside.size:
-            return None
-        shown: list[Json] = []
-        for i in inside:
-            site = self.plate.sites[i]
-            source = self._source(site.index, place, origins)
-            if source == "":
-                return ""  # nothing tells where it came from: it is made anew
-            box = [site.y - y, site.x - x, site.height, site.width]
-            shown.append({"box": box, "source": source})
-        rows, columns = pyramid.grid(0)
-        what = {
-            "shard": pyramid.shard, "level": level, "sites": shown,
-            "channel": self.signature[place[1]],
-            # Beyond the plate's edge nothing is made, not even padding.
-            "edge": [min(rows - (row << level), 1 << level), min(columns - (column << level), 1 << level)],
-        }  # fmt: skip
-        text = json.dumps(what, sort_keys=True)
-        return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    def _digest(self, pyramid: Pyramid, spot: Spot, inside: list[int], origins: Origins) -> str:
+        place = spot[1]
+        sources = [self._source(self.plate.sites[i].index, place, origins) for i in inside]
+        if "" in sources:
+            return ""  # nothing tells where it came from: it is made anew
+        signature = self.signature[place[1]]
+        return node_digest(pyramid, self.plate, inside, spot, sources, signature)
 
     def _source(self, site: int, place: Place, origins: Origins) -> str | None:
         """Return what a plane was made of; None where it is missing, "" where nothing says it."""
@@ -141,13 +169,11 @@ class Earlier:
 
     @classmethod
     def open(
-        cls, root: Path, base: str | None, pyramid: Pyramid, bottom: int, digests: dict[Spot, str]
+        cls, root: Path, table: Path | None, pyramid: Pyramid, bottom: int, digests: dict[Spot, str]
     ) -> Earlier:
-        """Return the nodes of the mosaic `base` that have one of the digests."""
+        """Return the nodes in an earlier version's table that have one of the digests."""
         wanted = sorted(set(digests.values()) - {""})
-        found: list[Node] = []
-        if base is not None and wanted:
-            found = read_nodes(root / mosaics.units_path(base), wanted)
+        found = read_nodes(table, wanted) if table is not None and wanted else []
         nodes = {n.digest: n for n in found if (root / n.path).is_dir()}
         return cls(root, pyramid, bottom, digests, nodes)
 
@@ -167,7 +193,13 @@ class Earlier:
         return True
 
 
-def write_nodes(path: Path, nodes: Sequence[Node]) -> None:
+def earlier_table(root: Path, key: str, path_of: Callable[[str], str]) -> Path | None:
+    """Return a table of nodes of the mosaic to take from; None if there is no earlier one."""
+    base = earlier_version(root / paths.mosaic_folder(key), mosaics.UNITS)
+    return None if base is None else root / path_of(base)
+
+
+def write_nodes(path: Path, nodes: Sequence[Node], group: int = GROUP) -> None:
     """Write nodes, by digest, so that a few of them are found without reading all."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -186,7 +218,7 @@ def write_nodes(path: Path, nodes: Sequence[Node]) -> None:
     arrays.append(pa.LargeListArray.from_arrays(pa.array(ends, pa.int64()), pa.array(flat)))
     table = pa.Table.from_arrays(arrays, names=[*NODE_TYPES, "counts"])
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", row_group_size=GROUP)
+    pq.write_table(table, sink, compression="zstd", row_group_size=group)
     paths.write_atomically(path, sink.getvalue().to_pybytes())
 
 

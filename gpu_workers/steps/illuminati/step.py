@@ -35,11 +35,14 @@ from gpu_workers.steps.illuminati.regions import (
     build_regions,
     finish_regions,
     region_batches,
+    region_nodes,
 )
 from gpu_workers.steps.illuminati.reuse import (
+    PART,
     Digests,
     Earlier,
     Node,
+    earlier_table,
     read_nodes,
     write_nodes,
 )
@@ -48,7 +51,6 @@ from gpu_workers.storage import mosaics, ome, paths
 from gpu_workers.storage.layout import PlateLayout
 from gpu_workers.storage.mosaics import MosaicManifest, PlateMosaic
 from gpu_workers.storage.pyramid import TILE, Pyramid, Round, plan_rounds
-from gpu_workers.storage.reuse import earlier_version
 
 # Measured on camera images: a mosaic with all its levels takes this part of the raw pixels' bytes.
 BYTES_PER_RAW_BYTE = 0.85
@@ -118,6 +120,8 @@ class Illuminati(Step[IlluminatiArguments]):
         for node in nodes:
             end = node.first + len(node.counts)
             totals[node.spot[1][1]][node.first : end] += node.counts.astype(np.uint64)
+        regions = [n for p in recipe.layout.plates for n in region_nodes(context, p)]
+        write_nodes(context.root / mosaics.regions_path(context.key), regions, PART)
         write_nodes(context.root / mosaics.units_path(context.key), nodes)
         windows = [
             stored_window(c, totals[c.index], maps[c.index], clip) for c in recipe.layout.channels
@@ -232,9 +236,8 @@ def _build(recipe: Recipe, context: StepContext, work: BuildBatch) -> StepOutput
         context.root, recipe.plates, plate, recipe.projection, _signatures(recipe, maps)
     )
     digests = known.of(pyramid, work)
-    units = context.root / mosaics.units_path(context.key)
-    base = earlier_version(units.parent, units.name)
-    earlier = Earlier.open(context.root, base, pyramid, work.bottom, digests)
+    table = earlier_table(context.root, context.key, mosaics.units_path)
+    earlier = Earlier.open(context.root, table, pyramid, work.bottom, digests)
     round_ = Round(work.bottom, work.top)
     written = done = 0
     total = len(work.places) * len(work.shards)
@@ -246,7 +249,7 @@ def _build(recipe: Recipe, context: StepContext, work: BuildBatch) -> StepOutput
             context.progress(done / total, f"part {done} of {total}")
     path = mosaics.image_path(context.key, plate.slug)
     nodes = [painter.node(d, path, spot, earlier.nodes.get(d)) for spot, d in digests.items()]
-    write_nodes(context.root / mosaics.part_path(context.key, work.part), nodes)
+    write_nodes(context.root / mosaics.part_path(context.key, work.part), nodes, PART)
     clipped = recipe.corrections.n_clipped if recipe.corrections else 0
     return StepOutput({"bytes": written, "linked": earlier.linked, "clipped": clipped})
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks import conversion, pyramid, segmentation
+from benchmarks import added_well, conversion, pyramid, segmentation
 
 
 def test_conversion_measures_ours_and_the_plain_way() -> None:
@@ -27,6 +27,14 @@ def test_segmentation_finds_the_same_cells_as_the_peer() -> None:
 
 def test_pyramid_is_measured() -> None:
     assert pyramid.main(wells=1)["tissuemaps_step"] > 0
+
+
+def test_an_added_well_is_measured_and_is_not_written_with_the_others() -> None:
+    found = added_well.main(rows=1, side=64)
+
+    for place in ("last", "middle"):
+        assert found[place]["wells"] == 24
+        assert found[place]["with"]["imextract"]["mb"] < found[place]["without"]["imextract"]["mb"]
 
 
 def test_chunks_are_measured() -> None:

@@ -115,6 +115,30 @@ def test_wells_that_move_are_linked_to_their_new_places(before) -> None:
     assert np.array_equal(group["0"][0, 0, 0, :, SHARD:], old["0"][0, 0, 0, :, :-SHARD])
 
 
+def _regions(root: Path, manifest: MosaicManifest, name: str = "") -> dict[str, Path]:
+    folder = root / "objects" / manifest.key / name
+    return {str(f.relative_to(folder)): f for f in folder.rglob("*") if f.is_file()}
+
+
+def test_images_of_regions_are_linked_where_their_numbers_stay(before) -> None:
+    root, first = before
+    wells = [0, 1, 2, 3, 4]
+
+    second = _run(root, _write(root, _plate(wells, "b2"), wells))
+
+    fresh = _expected(root / "alone", wells)
+    assert {n: f.read_bytes() for n, f in _regions(root, second).items()} == {
+        n: f.read_bytes() for n, f in _regions(root / "alone", fresh).items()
+    }
+    linked = {}
+    for name in ("Plates", "Wells", "Sites"):
+        files = _regions(root, second, name)
+        found = _linked(files, _regions(root, first, name))
+        linked[name] = {int(n.rsplit("/", 1)[1]) for n in found if "mosaic.zarr/0/c/" in n}
+    # Wells of one shape differ in their numbers alone: there was no fifth one.
+    assert linked == {"Plates": {0, 1, 2, 3, 4}, "Wells": {0, 1, 2, 3}, "Sites": {0, 1, 2, 3}}
+
+
 def test_a_source_that_changed_is_pasted_again(before) -> None:
     root, first = before
     wells = [0, 1, 3, 4]
