@@ -1,4 +1,4 @@
-"""From which page of which file each stored plane was made; entry point: `Origins`.
+"""From which page of which file each stored plane was made; entry points: `Origins`, `known_planes`.
 
 Two planes of the same origin hold the same pixels, in whichever version they lie: versions that add
 wells recognise by it what they need not make again.
@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gpu_workers.storage import tables
 from gpu_workers.storage.layout import Layout, PlateLayout, load_raw_layout, raw_sites
 from gpu_workers.storage.plates import site_path
 
 _SOURCE = ("file", "page", "sample", "size", "mtime_ns")
+PLACED = ["plate", "acquisition", "t", "channel", "z", "role", *_SOURCE]
 _COLUMNS = ["site", "acquisition", "t", "channel", "z", "role", *_SOURCE]
 Place = tuple[int, int, int]  # t, c, z of the experiment
 
@@ -89,6 +93,27 @@ class Origins:
         for number in sorted(stack):
             digest.update(f"{number}\0{stack[number]}\1".encode(errors="surrogateescape"))
         return digest.hexdigest()
+
+
+def known_planes(planes: Any, earlier: Path) -> NDArray[np.bool_]:
+    """Return which rows of a table of planes an earlier table has, too: same source, same place.
+
+    Parameters
+    ----------
+    planes
+        The table, or its columns that `PLACED` names.
+    earlier
+        Path of the other one; where it is gone, nothing is known.
+    """
+    known = np.zeros(planes.num_rows, np.bool_)
+    try:
+        before = tables.read_table(earlier, PLACED)
+    except (OSError, ValueError):
+        return known
+    rows = planes.select(PLACED).append_column("row", [np.arange(planes.num_rows)])
+    found = rows.join(before, PLACED, join_type="left semi")["row"]
+    known[found.to_numpy()] = True
+    return known
 
 
 def _rows(table: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from gpu_workers.messages import Json
 from gpu_workers.steps.illuminati.planning import BuildBatch, SiteTable
-from gpu_workers.storage import mosaics, paths
-from gpu_workers.storage.layout import PlateLayout
-from gpu_workers.storage.planes import Origins
+from gpu_workers.storage import mosaics, paths, tables
+from gpu_workers.storage.layout import PlateLayout, planes_path
+from gpu_workers.storage.planes import PLACED, Origins, known_planes
 from gpu_workers.storage.plates import Plates
 from gpu_workers.storage.pyramid import Place, Pyramid
 from gpu_workers.storage.reuse import earlier_version, take_over
@@ -197,6 +197,28 @@ def earlier_table(root: Path, key: str, path_of: Callable[[str], str]) -> Path |
     """Return a table of nodes of the mosaic to take from; None if there is no earlier one."""
     base = earlier_version(root / paths.mosaic_folder(key), mosaics.UNITS)
     return None if base is None else root / path_of(base)
+
+
+def share_to_write(root: Path, key: str, sources: Path, like: Mapping[str, Any]) -> float:
+    """Return which part of a mosaic will hardly be linked, 0 … 1: what is planned to be written.
+
+    Parameters
+    ----------
+    sources
+        The table of planes of the layout.
+    like
+        Fields of the manifest in which the earlier mosaic must be equal.
+    """
+    table = earlier_table(root, key, mosaics.manifest_path)
+    try:
+        before = paths.read_json(table) if table is not None else None
+    except (OSError, ValueError):
+        before = None
+    if before is None or any(before.get(name) != value for name, value in like.items()):
+        return 1.0
+    known = known_planes(tables.read_table(sources, PLACED), root / planes_path(before["layout"]))
+    # Levels above the first are a quarter of all; where wells have moved they are made anew.
+    return 1.0 - 0.75 * float(known.mean()) if known.size else 1.0
 
 
 def write_nodes(path: Path, nodes: Sequence[Node], group: int = GROUP) -> None:

@@ -44,6 +44,7 @@ from gpu_workers.steps.illuminati.reuse import (
     Node,
     earlier_table,
     read_nodes,
+    share_to_write,
     write_nodes,
 )
 from gpu_workers.steps.illuminati.summary import Clip, stored_window, summarise
@@ -96,7 +97,7 @@ class Illuminati(Step[IlluminatiArguments]):
                 by_level.setdefault(number, []).extend(b.model_dump(mode="json") for b in batches)
         rounds.extend(tuple(by_level[number]) for number in sorted(by_level))
         pixels = sum(s.height * s.width for p in recipe.layout.plates for s in p.sites)
-        size = 2 * pixels * len(recipe.places) * BYTES_PER_RAW_BYTE
+        size = 2 * pixels * len(recipe.places) * BYTES_PER_RAW_BYTE * _share(recipe, key)
         return Plan(key=key, rounds=tuple(r for r in rounds if r), bytes_to_write=math.ceil(size))
 
     def run(self, context: StepContext, arguments: IlluminatiArguments, batch: Json) -> StepOutput:
@@ -148,6 +149,20 @@ class Illuminati(Step[IlluminatiArguments]):
         size = sum(p.bytes for p in manifest.plates)
         products = {"mosaic": path, "regions": finish_regions(context, recipe.layout)}
         return StepOutput({"plates": len(manifest.plates), "bytes": size}, products)
+
+
+def _share(recipe: Recipe, key: str) -> float:
+    """Return which part of a mosaic has to be written; of floats all, as their range may have changed."""
+    sources = recipe.context.root / recipe.plates.manifest.sources
+    if recipe.float_channels or not sources.is_file():
+        return 1.0
+    like = {
+        "projection": recipe.projection,
+        "corrected": bool(recipe.corrected),
+        "illumination": recipe.corrections.path if recipe.corrections else None,
+        "alignment": recipe.alignment.manifest.key if recipe.alignment else None,
+    }
+    return share_to_write(recipe.context.root, key, sources, like)
 
 
 def _pyramid(recipe: Recipe, key: str, plate: PlateLayout) -> Pyramid:

@@ -16,12 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gpu_workers.messages import Json
 from gpu_workers.registry import StepContext
 from gpu_workers.steps.imextract.batches import part_path
 from gpu_workers.steps.imextract.units import Unit
 from gpu_workers.storage import ome, paths, tables
-from gpu_workers.storage.plates import Projection, array_dtype, plate_path
+from gpu_workers.storage.planes import known_planes
+from gpu_workers.storage.plates import Projection, array_dtype, manifest_path, plate_path
 from gpu_workers.storage.reuse import earlier_version, take_over
 
 UNITS: Final = "units.parquet"
@@ -160,6 +164,23 @@ class _Slice:
     def rows(self, unit: Json) -> list[Json]:
         start = unit["first" + self.suffix] - self.first
         return self.all[start : start + unit["count" + self.suffix]]
+
+
+def rows_to_write(
+    context: StepContext, key: str, planes: Any, projection: Projection | None
+) -> NDArray[np.bool_]:
+    """Return which rows of the table of planes will hardly be linked: what is planned to be written."""
+    base = earlier_version(context.root / paths.plates_folder(key), UNITS)
+    every = np.ones(planes.num_rows, np.bool_)
+    if base is None:
+        return every
+    try:
+        before = paths.read_json(context.root / manifest_path(base))
+    except (OSError, ValueError):
+        return every
+    if before["projection"] != projection:
+        return every
+    return ~known_planes(planes, context.root / before["sources"])
 
 
 def join_units(context: StepContext, jobs: Sequence[Json]) -> None:

@@ -24,6 +24,7 @@ from gpu_workers.steps.imextract.removal import (
     remove,
     require_originals,
 )
+from gpu_workers.steps.imextract.reuse import rows_to_write
 from gpu_workers.storage import layout as layouts
 from gpu_workers.storage import paths
 from gpu_workers.storage.layout import Layout
@@ -59,7 +60,8 @@ class ImExtract(Step[ImExtractArguments]):
         key = _key(layout, planes, arguments)
         jobs = batches(planes, layout, arguments.batch_size)
         require_originals(context, key, jobs, planes)
-        n_bytes = int(plane_bytes(planes, layout).sum())
+        new = rows_to_write(context, key, planes, arguments.asked(layout))
+        n_bytes = int(plane_bytes(planes, layout)[new].sum())
         extra = n_bytes // layout.n_zplanes if arguments.made(layout) else 0
         rounds: list[tuple[Json, ...]] = [tuple(jobs)]
         if arguments.delete:

@@ -101,6 +101,21 @@ def test_a_well_in_the_middle_costs_its_own_pixels_alone(before) -> None:
     assert np.array_equal(found, expected)
 
 
+def test_only_what_is_new_is_planned_to_be_written(before) -> None:
+    root, _ = before
+    _write(root, ["B04"])
+    inputs = _convert(root, until="metaconfig").inputs
+
+    planned = _do(root, inputs, "plan").plan
+    (root / "plates").rename(root / "aside")
+    whole = _do(root, inputs, "plan").plan
+
+    assert planned is not None
+    assert whole is not None
+    new, old = (len(_names("B04")) * n * 64 * 80 * 2 for n in (1, 3))
+    assert (whole.bytes_to_write, planned.bytes_to_write) == (1.5 * (old + new), 1.5 * new + 0)
+
+
 def test_another_acquisition_leaves_the_first_one_s_pixels_linked(before) -> None:
     root, first = before
     _write(root, ["A01"], "more")
