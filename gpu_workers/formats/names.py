@@ -78,7 +78,7 @@ def _check_groups(pattern: str, groups: set[str]) -> None:
 
 
 def _bad(pattern: str, why: str) -> UserError:
-    return UserError(f"the pattern {shown(pattern)!r} {why}", code="bad_pattern")
+    return UserError(f"the pattern “{shown(pattern)}” {why}", code="bad_pattern")
 
 
 @lru_cache(64)

@@ -100,9 +100,9 @@ def grey_jpeg(pixels: NDArray[Any], window: Window) -> bytes:
 
 
 def region_read(
-    level: Path, place: tuple[int, int, int], box: tuple[int, int, int, int]
+    level: Path, place: tuple[int, int, int], box: tuple[int, int, int, int], missing: int = 0
 ) -> NDArray[Any]:
-    """Return the pixels [y0, y1) x [x0, x1) of one plane of a level; zero where there are none.
+    """Return the pixels [y0, y1) x [x0, x1) of one plane of a level; `missing` where there are none.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def region_read(
     """
     array = reader.array(level)
     y0, x0, y1, x1 = box
-    out = np.zeros((y1 - y0, x1 - x0), np.dtype(array.dtype))
+    out = np.full((y1 - y0, x1 - x0), missing, np.dtype(array.dtype))
     tile_y, tile_x = array.chunk[-2:]
     height, width = array.shape[-2:]
     top, left, bottom, right = max(y0, 0), max(x0, 0), min(y1, height), min(x1, width)
@@ -200,17 +200,38 @@ def _blended(
     )
     if max(box[2] - box[0], box[3] - box[1]) > 4 * MAX_SIZE:
         raise Invalid("the region is much larger than the plate")
-    picture = np.zeros((out_height, out_width, 3), np.float32)
-    for each in shown or tuple(ShownChannel(i) for i in range(min(len(channels), MAX_CHANNELS))):
+    shown = shown or tuple(ShownChannel(i) for i in range(min(len(channels), MAX_CHANNELS)))
+    layers = []
+    for each in shown:
         place = _place(info["shape"], region, each.index)
         window = window_parse(channels[each.index], each.low, each.high)
-        pixels = region_read(folder / str(levels[level]["path"]), place, box)
+        stated = next(c for c in info["channels"] if c["index"] == each.index)
+        brightfield = bool(stated.get("brightfield", False))
+        missing = np.iinfo(np.uint16).max if brightfield else 0
+        pixels = region_read(folder / str(levels[level]["path"]), place, box, missing)
         pixels = _scaled(pixels, out_height, out_width)
         brightness = np.clip((pixels - window.low) / (window.high - window.low), 0, 1)
-        color = each.color or next(
-            c["color"].lstrip("#") for c in info["channels"] if c["index"] == each.index
-        )
-        picture += brightness[..., None] * np.frombuffer(bytes.fromhex(color), np.uint8)
+        color = bytes.fromhex(each.color or stated["color"].lstrip("#"))
+        layers.append((brightfield, brightness, np.frombuffer(color, np.uint8)))
+    return _composed(layers, (out_height, out_width))
+
+
+def _composed(
+    layers: list[tuple[bool, NDArray[np.float32], NDArray[np.uint8]]], shape: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Return channels (brightfield?, brightness, colour) as one picture, as the map shows them.
+
+    Light of fluorescence adds up from black; brightfield takes its light away from white.
+    """
+    is_white = any(brightfield for brightfield, _, _ in layers)
+    picture = np.full((*shape, 3), 255.0 if is_white else 0.0, np.float32)
+    for brightfield, brightness, color in layers:
+        if brightfield:
+            picture -= (1 - brightness[..., None]) * color
+    np.maximum(picture, 0, out=picture)
+    for brightfield, brightness, color in layers:
+        if not brightfield:
+            picture += brightness[..., None] * color
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 

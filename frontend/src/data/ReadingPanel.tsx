@@ -71,7 +71,7 @@ export function ReadingPanel({ acquisition, path, experimentId }: ReadingPanelPr
         <Group mt="sm">
           <Button
             loading={keep.isPending}
-            disabled={found?.state !== "succeeded"}
+            disabled={found?.state !== "succeeded" || tried !== pattern}
             onClick={() => keep.mutate()}
           >
             Read the files so

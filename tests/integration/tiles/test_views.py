@@ -64,6 +64,23 @@ def test_the_whole_plate_small(client: APIClient, served: Served) -> None:
     assert not found[:, 70:].any()
 
 
+def test_brightfield_takes_light_away_from_white(client: APIClient, served: Served) -> None:
+    channels = served.mosaic.info["channels"]
+    served.mosaic.info["channels"] = [{**c, "brightfield": c["index"] == 0} for c in channels]
+    served.mosaic.save()
+    query = {"y": 400, "x": -50, "height": 200, "width": 250}
+    url = f"{base(served)}/mosaics/{served.mosaic.id}/render/"
+
+    red = picture(client.get(url, {**query, "channels": "0:100:4100:ff0000"}))
+    both = picture(client.get(url, {**query, "channels": "0:100:4100:ff0000,1:0:1:000000"}))
+
+    part = np.clip((served.image[400:600, :200].astype(float) - 100) / 4000, 0, 1)
+    assert np.abs(red[:, 50:, 0] - np.rint(part * 255)).max() <= 1
+    assert (red[..., 1:] == 255).all()
+    assert (red[:, :50] == 255).all()
+    np.testing.assert_array_equal(both, red)
+
+
 def test_jpeg_of_a_region_that_reaches_beyond_the_plate(client: APIClient, served: Served) -> None:
     query = {"y": -100, "x": -100, "height": 300, "width": 300, "size": 300, "format": "jpeg"}
 
