@@ -101,7 +101,7 @@ def settings() -> dict[str, Any]:
         },
         "root": {"handlers": ["console"], "level": os.environ.get("TISSUEMAPS_LOG_LEVEL", "INFO")},
         # asyncio and the TIFF reader tell of every oddity they already dealt with.
-        "loggers": {"asyncio": {"level": "WARNING"}, "tifffile": {"level": "ERROR"}},
+        "loggers": {"asyncio": {"level": "WARNING"}, "tifffile": {"level": logging.CRITICAL + 1}},
     }
 
 

@@ -19,6 +19,8 @@ from apps.experiments.models import (
     ExperimentGroupGrant,
     ExperimentUserGrant,
     Feature,
+    Inspection,
+    LayoutEdit,
     LayoutVersion,
     Mosaic,
     ObjectSet,
@@ -166,6 +168,25 @@ class LayoutVersionAdmin(VersionAdmin):
 
     list_display = ("key", "experiment", "is_current", "created_at")
     list_select_related = ("experiment",)
+
+
+@admin.register(LayoutEdit)
+class LayoutEditAdmin(ReadOnlyAdmin):
+    """Corrections of layouts: who made which version."""
+
+    list_display = ("number", "experiment", "created_by", "created_at")
+    search_fields = ("experiment__name", "experiment__id")
+    list_select_related = ("experiment", "created_by")
+
+
+@admin.register(Inspection)
+class InspectionAdmin(ReadOnlyAdmin):
+    """Looks at the files of acquisitions."""
+
+    list_display = ("acquisition", "microscope", "state", "created_by", "created_at")
+    list_filter = ("state",)
+    search_fields = ("acquisition__name", "id")
+    list_select_related = ("acquisition", "created_by")
 
 
 @admin.register(Mosaic)

@@ -162,6 +162,7 @@ def test_a_black_plate_goes_all_the_way_without_an_object(screen: Screen, tmp_pa
 
     assert workflow["state"] == "succeeded", workflow
     sets = screen.every("object-sets/?current=true")
+    sets = [s for s in sets if s["object_type"]["name"] not in {"Plates", "Wells", "Sites"}]
     assert {s["object_type"]["name"]: s["n_objects"] for s in sets} == {"Nuclei": 0, "Cells": 0}
     feature = sets[0]["features"][0]["name"]
     assert screen.bytes(f"object-sets/{sets[0]['id']}/features/{feature}/") == b""

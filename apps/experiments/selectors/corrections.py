@@ -76,7 +76,8 @@ def alignment_get(*, user: User, experiment_id: UUID) -> dict[str, Any]:
     """Return the current alignment without its wells; raises NotFound."""
     _whole(user, experiment_id, "alignment")
     found = _manifest(experiment_id, "alignment")
-    return {**found, "wells": []}
+    # A manifest of an alignment of cycles alone may lack the rest.
+    return {"stitching": [], "models": [], **found, "wells": []}
 
 
 def alignment_wells(
