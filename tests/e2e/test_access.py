@@ -70,7 +70,7 @@ def test_places_of_an_experiment(
 
 def test_panels(page: Page, experiment: Prepared) -> None:
     page.goto(experiment.url("data"))
-    page.get_by_role("table", name="Files").wait_for()
+    page.get_by_role("table", name="Files", exact=True).wait_for()
 
     page.get_by_role("button", name="Sharing").click()
     page.get_by_role("complementary", name="Sharing").wait_for()
