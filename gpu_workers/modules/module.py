@@ -1,7 +1,7 @@
 """What an image-analysis module is; entry point: `module`.
 
 A module is a function from typed images to typed images, with an argument model. It does no I/O and
-keeps no state; `gpu_workers.modules.pipeline` joins modules to a pipeline.
+keeps no state; `gpu_workers.pipelines.pipeline` joins modules to a pipeline.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.errors import FileError
-from gpu_workers.imaging.translation import Box, translate
+from gpu_workers.imaging.alignment.translation import Box, translate
 from gpu_workers.messages import Message
 from gpu_workers.storage import paths, tables
 from gpu_workers.storage.layout import Layout, SiteLayout, load_layout

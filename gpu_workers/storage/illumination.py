@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.errors import DataMissing, FileError, UserError
-from gpu_workers.imaging.flatfield import LEAST_FLAT, enlarged
-from gpu_workers.imaging.illumination import (
+from gpu_workers.imaging.illumination.correction import (
     Choice,
     Correction,
     IlluminationStatistics,
@@ -30,7 +29,8 @@ from gpu_workers.imaging.illumination import (
     Method,
     choose_method,
 )
-from gpu_workers.imaging.intensities import IntensityHistogram
+from gpu_workers.imaging.illumination.flatfield import LEAST_FLAT, enlarged
+from gpu_workers.imaging.illumination.intensities import IntensityHistogram
 from gpu_workers.messages import Message
 from gpu_workers.storage import paths
 from gpu_workers.storage.layout import Layout

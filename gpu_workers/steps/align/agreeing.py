@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers.imaging.agreement import agree
-from gpu_workers.imaging.stitching import solve_positions
+from gpu_workers.imaging.alignment.agreement import agree
+from gpu_workers.imaging.alignment.stitching import solve_positions
 from gpu_workers.steps.align.arguments import AlignArguments
 from gpu_workers.storage.alignment import load_part, save_part
 from gpu_workers.storage.layout import Layout, PlateLayout

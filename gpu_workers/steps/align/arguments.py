@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gpu_workers.imaging.illumination import Choice
+from gpu_workers.imaging.illumination.correction import Choice
 from gpu_workers.registry import Arguments
 
 

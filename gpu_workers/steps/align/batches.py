@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
-from gpu_workers.imaging.stitching import neighbours
+from gpu_workers.imaging.alignment.stitching import neighbours
 from gpu_workers.messages import Json, Message
 from gpu_workers.storage import alignment, paths
 from gpu_workers.storage.layout import Layout, PlateLayout

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers.imaging.registration import BLOCKS, local_shifts, register
+from gpu_workers.imaging.alignment.registration import BLOCKS, local_shifts, register
 from gpu_workers.steps.align.batches import EdgesBatch, SitesBatch, pairs_of
 from gpu_workers.steps.align.recipe import Image, Recipe
 from gpu_workers.storage.alignment import save_part

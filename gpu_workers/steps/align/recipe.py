@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpu_workers.errors import DataMissing, UserError
 from gpu_workers.messages import Problem
-from gpu_workers.modules.templates import choose_nuclei_channel
+from gpu_workers.pipelines.templates import choose_nuclei_channel
 from gpu_workers.registry import StepContext
 from gpu_workers.steps.align.arguments import AlignArguments
 from gpu_workers.storage import paths

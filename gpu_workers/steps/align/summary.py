@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers.imaging.registration import LocalShifts
-from gpu_workers.imaging.translation import intersection
+from gpu_workers.imaging.alignment.registration import LocalShifts
+from gpu_workers.imaging.alignment.translation import intersection
 from gpu_workers.storage.alignment import (
     EDGE_TYPES,
     SHIFT_TYPES,

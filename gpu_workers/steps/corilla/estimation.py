@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.errors import UserError
-from gpu_workers.imaging import flatfield_quality as quality
-from gpu_workers.imaging.flatfield import estimate_flatfield, reduced
-from gpu_workers.imaging.flatfield_quality import Fit, Stack
-from gpu_workers.imaging.illumination import (
+from gpu_workers.imaging.illumination import quality
+from gpu_workers.imaging.illumination.correction import (
     LEAST_FLOAT,
     MIN_IMAGES,
     Correction,
@@ -23,6 +21,8 @@ from gpu_workers.imaging.illumination import (
     choose_method,
     statistics,
 )
+from gpu_workers.imaging.illumination.flatfield import estimate_flatfield, reduced
+from gpu_workers.imaging.illumination.quality import Fit, Stack
 from gpu_workers.registry import StepContext
 from gpu_workers.steps.corilla.pictures import range_of, side_by_side, window_of
 from gpu_workers.steps.corilla.sampling import Recipe

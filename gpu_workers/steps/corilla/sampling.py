@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from gpu_workers.imaging.flatfield import WORKING_SIDE, reduced
-from gpu_workers.imaging.illumination import SMOOTHING_SIGMA, LogMoments
-from gpu_workers.imaging.intensities import IntensityHistogram
+from gpu_workers.imaging.illumination.correction import SMOOTHING_SIGMA, LogMoments
+from gpu_workers.imaging.illumination.flatfield import WORKING_SIDE, reduced
+from gpu_workers.imaging.illumination.intensities import IntensityHistogram
 from gpu_workers.messages import Message
 from gpu_workers.registry import Arguments, StepContext
 from gpu_workers.steps.jterator.recipe import choose_projection

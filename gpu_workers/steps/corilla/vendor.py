@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gpu_workers.errors import FileError, UserError
 from gpu_workers.formats.files.opening import read_plane
-from gpu_workers.imaging.flatfield_vendor import image_field, polynomial_field
+from gpu_workers.imaging.illumination.vendor import image_field, polynomial_field
 from gpu_workers.registry import StepContext
 from gpu_workers.storage.layout import ChannelLayout, Layout
 

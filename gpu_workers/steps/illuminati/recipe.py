@@ -12,7 +12,7 @@ from pydantic import Field
 
 from gpu_workers.errors import UserError
 from gpu_workers.imaging import mosaic
-from gpu_workers.imaging.illumination import Choice
+from gpu_workers.imaging.illumination.correction import Choice
 from gpu_workers.registry import Arguments, StepContext
 from gpu_workers.steps.align import use
 from gpu_workers.storage import paths

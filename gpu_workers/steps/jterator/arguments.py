@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gpu_workers.errors import UserError
-from gpu_workers.imaging.illumination import Choice
-from gpu_workers.modules.pipeline import Pipeline, parse_pipeline
-from gpu_workers.modules.templates import (
+from gpu_workers.imaging.illumination.correction import Choice
+from gpu_workers.pipelines.pipeline import Pipeline, parse_pipeline
+from gpu_workers.pipelines.templates import (
     NucleiAndCells,
     choose_cells_channel,
     choose_nuclei_channel,

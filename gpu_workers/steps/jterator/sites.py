@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.errors import UserError
+from gpu_workers.imaging.alignment.translation import Box
 from gpu_workers.imaging.labels import lookup
 from gpu_workers.imaging.outlines import trace_outlines
 from gpu_workers.imaging.ownership import overlap, owner_of
 from gpu_workers.imaging.regions import region_geometry
-from gpu_workers.imaging.translation import Box
 from gpu_workers.messages import Problem
-from gpu_workers.modules.pipeline import ObjectsFound
+from gpu_workers.pipelines.pipeline import ObjectsFound
 from gpu_workers.steps.jterator.recipe import Recipe
 from gpu_workers.storage.layout import PlateLayout, SiteLayout
 from gpu_workers.storage.objects import SiteObjects, join, part_path, save_part, site_labels

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import tifffile
 
-from gpu_workers.modules.pipeline import prepare
-from gpu_workers.modules.templates import NucleiAndCells, nuclei_and_cells
+from gpu_workers.pipelines.pipeline import prepare
+from gpu_workers.pipelines.templates import NucleiAndCells, nuclei_and_cells
 from gpu_workers.runner.execute import run_step
 from gpu_workers.storage.features import FeatureStore
 from tests.data_sets import data_set, unpacked

@@ -9,7 +9,7 @@ import pytest
 import zarr
 from ome_zarr_models.v05.image import Image
 
-from gpu_workers.imaging.illumination import IlluminationStatistics, LogMoments
+from gpu_workers.imaging.illumination.correction import IlluminationStatistics, LogMoments
 from gpu_workers.runner.execute import StepFailed, run_step
 from gpu_workers.storage import illumination
 from gpu_workers.storage.layout import Layout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gpu_workers.imaging.agreement import agree, fit_rigid
+from gpu_workers.imaging.alignment.agreement import agree, fit_rigid
 
 RULES = {"least_confidence": 0.1, "tolerance": 3.0}
 

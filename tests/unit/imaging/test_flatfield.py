@@ -8,15 +8,15 @@ import tifffile
 from scipy.fft import dctn
 
 from gpu_workers.errors import UserError
-from gpu_workers.imaging import flatfield_quality as quality
-from gpu_workers.imaging.flatfield import (
+from gpu_workers.imaging.illumination import quality
+from gpu_workers.imaging.illumination.flatfield import (
     enlarged,
     estimate_flatfield,
     levels,
     reduced,
 )
-from gpu_workers.imaging.flatfield_solver import spectral_norm
-from gpu_workers.imaging.flatfield_vendor import image_field, polynomial_field
+from gpu_workers.imaging.illumination.solver import spectral_norm
+from gpu_workers.imaging.illumination.vendor import image_field, polynomial_field
 from gpu_workers.messages import FlatField
 from tests.data_sets import unpacked
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpu_workers.errors import DataMissing, UserError
-from gpu_workers.imaging.illumination import (
+from gpu_workers.imaging.illumination.correction import (
     Choice,
     Clipped,
     Correction,
@@ -17,7 +17,7 @@ from gpu_workers.imaging.illumination import (
     correct,
     statistics,
 )
-from gpu_workers.imaging.intensities import IntensityHistogram
+from gpu_workers.imaging.illumination.intensities import IntensityHistogram
 
 SHAPE = (40, 50)
 

@@ -10,9 +10,9 @@ import tifffile
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
-from gpu_workers.imaging.phases import phase_correlation
-from gpu_workers.imaging.registration import local_shifts, register
-from gpu_workers.imaging.translation import intersection, translate
+from gpu_workers.imaging.alignment.phases import phase_correlation
+from gpu_workers.imaging.alignment.registration import local_shifts, register
+from gpu_workers.imaging.alignment.translation import intersection, translate
 from tests.data_sets import data_set
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from gpu_workers.imaging.illumination import LogMoments, correct, statistics
-from gpu_workers.imaging.registration import register
-from gpu_workers.imaging.stitching import neighbours, solve_positions
+from gpu_workers.imaging.alignment.registration import register
+from gpu_workers.imaging.alignment.stitching import neighbours, solve_positions
+from gpu_workers.imaging.illumination.correction import LogMoments, correct, statistics
 from tests.data_sets import data_set, unpacked
 
 SIDE, STEP = 512, 460

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gpu_workers.errors import UserError
-from gpu_workers.modules.pipeline import ImportedObjects, Pipeline, prepare
-from gpu_workers.modules.templates import imported_objects as template
+from gpu_workers.pipelines.pipeline import ImportedObjects, Pipeline, prepare
+from gpu_workers.pipelines.templates import imported_objects as template
 from gpu_workers.steps.jterator.recipe import imported_objects
 
 CHANNELS = ("DAPI",)

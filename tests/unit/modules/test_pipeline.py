@@ -11,8 +11,8 @@ import pytest
 from gpu_workers import registry
 from gpu_workers.errors import UserError
 from gpu_workers.modules.module import Module
-from gpu_workers.modules.pipeline import parse_pipeline, pipeline_problems, prepare
-from gpu_workers.modules.templates import (
+from gpu_workers.pipelines.pipeline import parse_pipeline, pipeline_problems, prepare
+from gpu_workers.pipelines.templates import (
     NucleiAndCells,
     choose_cells_channel,
     choose_nuclei_channel,

@@ -8,10 +8,10 @@ import pytest
 import tifffile
 from skimage.io import imread
 
-from gpu_workers.modules.grow import GrowArguments, grow
-from gpu_workers.modules.pipeline import prepare
-from gpu_workers.modules.separate import SeparateArguments, separate
-from gpu_workers.modules.templates import NucleiAndCells, nuclei_and_cells
+from gpu_workers.modules.objects.grow import GrowArguments, grow
+from gpu_workers.modules.objects.separate import SeparateArguments, separate
+from gpu_workers.pipelines.pipeline import prepare
+from gpu_workers.pipelines.templates import NucleiAndCells, nuclei_and_cells
 from tests.data_sets import data_set
 
 

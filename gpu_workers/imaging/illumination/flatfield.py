@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.errors import UserError
-from gpu_workers.imaging.flatfield_solver import Decomposition, decompose, spectral_norm
+from gpu_workers.imaging.illumination.solver import Decomposition, decompose, spectral_norm
 from gpu_workers.imaging.opencv import cv2
 
 WORKING_SIDE = 128

@@ -1,6 +1,6 @@
 """What a correction is worth: shading of images that it was not estimated from; entry point: `held_out`.
 
-Everything works on small images (`gpu_workers.imaging.flatfield.reduced`).
+Everything works on small images (`gpu_workers.imaging.illumination.flatfield.reduced`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers.imaging.filters import gaussian
-from gpu_workers.imaging.flatfield import estimate_flatfield
-from gpu_workers.imaging.illumination import (
+from gpu_workers.imaging.illumination.correction import (
     Correction,
     LogMoments,
     Method,
     statistics,
 )
+from gpu_workers.imaging.illumination.flatfield import estimate_flatfield
 
 Stack = NDArray[np.float32]
 Fit = Callable[[Stack], Correction]

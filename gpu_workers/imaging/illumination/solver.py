@@ -1,6 +1,6 @@
 """Solver of BaSiC's low-rank and sparse decomposition; entry point: `decompose`.
 
-One weighted problem of `gpu_workers.imaging.flatfield`, by the linearised alternating direction
+One weighted problem of `gpu_workers.imaging.illumination.flatfield`, by the linearised alternating direction
 method with an adaptive penalty (Lin, Liu & Su 2011; inexact augmented Lagrangian). The passes over all
 pixels of all images are compiled and fused: three per iteration.
 """

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_workers.imaging.alignment.phases import NOISE_PEAK, peak_of, phase_correlation
+from gpu_workers.imaging.alignment.translation import overlapping
 from gpu_workers.imaging.opencv import cv2
-from gpu_workers.imaging.phases import NOISE_PEAK, peak_of, phase_correlation
-from gpu_workers.imaging.translation import overlapping
 
 Floats = NDArray[np.float32]
 
@@ -314,7 +314,7 @@ def local_shifts(
     """Return how the parts of an image are shifted, which a single shift cannot show.
 
     The overlap at the rounded `shift` is cut into `blocks` rows and columns; each is found again
-    within `gpu_workers.imaging.phases.REACH` px.
+    within `gpu_workers.imaging.alignment.phases.REACH` px.
     """
     if (factor := _reduction(reference, moving)) > 1:
         small = _reduced(reference, factor), _reduced(moving, factor)

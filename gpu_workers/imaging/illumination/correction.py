@@ -2,7 +2,7 @@
 
 A microscope lights the middle of a field better than its corners. Over many images of a channel
 the content averages out and the lamp remains: as mean and standard deviation, pixel by pixel, of the
-logarithm of the intensities (here), or as a flat and a dark field (`gpu_workers.imaging.flatfield`).
+logarithm of the intensities (here), or as a flat and a dark field (`gpu_workers.imaging.illumination.flatfield`).
 """
 
 from __future__ import annotations

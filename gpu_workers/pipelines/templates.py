@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpu_workers.modules.pipeline import (
+from gpu_workers.pipelines.pipeline import (
     ALL_CHANNELS,
     RESERVED,
     ModuleUse,
