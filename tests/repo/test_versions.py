@@ -25,7 +25,7 @@ def _sources(family: registry.Family, name: str) -> list[Path]:
     assert module.__file__ is not None
     file = Path(module.__file__)
     package = file.parent
-    alone = package.name in {"steps", "modules", "tools"}
+    alone = family == "modules" or package.name in {"steps", "tools"}
     return [file] if alone else sorted(package.glob("*.py"))
 
 
