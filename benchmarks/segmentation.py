@@ -21,7 +21,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 import numpy as np  # noqa: E402
 
-from gpu_workers.pipelines.pipeline import Prepared, prepare  # noqa: E402
+from gpu_workers.pipelines.prepared import Prepared, prepare  # noqa: E402
 from gpu_workers.pipelines.templates import NucleiAndCells, nuclei_and_cells  # noqa: E402
 
 SIGMA, EXPANSION, MIN_AREA, MIN_DISTANCE, SEED_SIGMA = 1.5, 5, 30, 7, 1.5

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpu_workers.pipelines.pipeline import (
+from gpu_workers.pipelines.description import (
     ALL_CHANNELS,
     RESERVED,
     ModuleUse,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gpu_workers.errors import UserError
 from gpu_workers.imaging.illumination.correction import Choice
-from gpu_workers.pipelines.pipeline import Pipeline, parse_pipeline
+from gpu_workers.pipelines.description import Pipeline
 from gpu_workers.pipelines.templates import (
     NucleiAndCells,
     choose_cells_channel,
@@ -16,6 +16,7 @@ from gpu_workers.pipelines.templates import (
     imported_objects,
     nuclei_and_cells,
 )
+from gpu_workers.pipelines.text import parse_pipeline
 from gpu_workers.registry import Arguments
 from gpu_workers.steps.align import use
 

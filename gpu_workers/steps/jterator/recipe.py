@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from gpu_workers.errors import UserError
 from gpu_workers.imaging.alignment.translation import Box, translate
 from gpu_workers.messages import Json
-from gpu_workers.pipelines.pipeline import ImportedObjects, Pipeline, Prepared, prepare
+from gpu_workers.pipelines.description import Pipeline
+from gpu_workers.pipelines.prepared import ImportedObjects, Prepared, prepare
 from gpu_workers.registry import StepContext
 from gpu_workers.steps.align.use import alignment_of
 from gpu_workers.steps.jterator.arguments import JteratorArguments, pipeline_of

@@ -15,7 +15,7 @@ from gpu_workers.imaging.outlines import trace_outlines
 from gpu_workers.imaging.ownership import overlap, owner_of
 from gpu_workers.imaging.regions import region_geometry
 from gpu_workers.messages import Problem
-from gpu_workers.pipelines.pipeline import ObjectsFound
+from gpu_workers.pipelines.prepared import ObjectsFound
 from gpu_workers.steps.jterator.recipe import Recipe
 from gpu_workers.storage.layout import PlateLayout, SiteLayout
 from gpu_workers.storage.objects import SiteObjects, join, part_path, save_part, site_labels

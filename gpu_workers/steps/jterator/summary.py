@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers.pipelines.pipeline import FeatureName
+from gpu_workers.pipelines.prepared import FeatureName
 from gpu_workers.steps.jterator.indices import boxes_path, well_ranges
 from gpu_workers.steps.jterator.recipe import Recipe
 from gpu_workers.storage import paths

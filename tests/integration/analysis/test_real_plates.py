@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from gpu_workers.pipelines.pipeline import prepare
+from gpu_workers.pipelines.prepared import prepare
 from gpu_workers.pipelines.templates import NucleiAndCells, nuclei_and_cells
 from gpu_workers.runner.execute import run_step
 from gpu_workers.storage.features import FeatureStore

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu_workers.imaging.ownership import owner_mask
-from gpu_workers.pipelines.pipeline import FeatureName
+from gpu_workers.pipelines.prepared import FeatureName
 from gpu_workers.steps.jterator.indices import SiteIndices, first_indices
 from gpu_workers.steps.jterator.painting import IndexPainter
 from gpu_workers.steps.jterator.summary import describe

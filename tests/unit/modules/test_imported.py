@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gpu_workers.errors import UserError
-from gpu_workers.pipelines.pipeline import ImportedObjects, Pipeline, prepare
+from gpu_workers.pipelines.description import Pipeline
+from gpu_workers.pipelines.prepared import ImportedObjects, prepare
 from gpu_workers.pipelines.templates import imported_objects as template
 from gpu_workers.steps.jterator.recipe import imported_objects
 

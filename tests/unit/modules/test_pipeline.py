@@ -11,13 +11,14 @@ import pytest
 from gpu_workers import registry
 from gpu_workers.errors import UserError
 from gpu_workers.modules.module import Module
-from gpu_workers.pipelines.pipeline import parse_pipeline, pipeline_problems, prepare
+from gpu_workers.pipelines.prepared import pipeline_problems, prepare
 from gpu_workers.pipelines.templates import (
     NucleiAndCells,
     choose_cells_channel,
     choose_nuclei_channel,
     nuclei_and_cells,
 )
+from gpu_workers.pipelines.text import parse_pipeline
 
 CHANNELS = ("DAPI", "GFP")
 GOOD: dict[str, Any] = {
@@ -80,7 +81,7 @@ def test_a_good_pipeline_has_no_problem_and_tells_its_features() -> None:
             "invalid_arguments",
             "arguments.sgima",
         ),
-        (changed("modules", 3, "inputs", "channels", to="dna"), "wrong_type", "inputs.channels"),
+        (changed("modules", 3, "inputs", "channels", to="bright"), "wrong_type", "inputs.channels"),
         (changed("objects", 0, "labels", to="soft"), "wrong_type", "objects.0 (Nuclei)"),
         (changed("objects", 0, "labels", to="cells"), "unknown_variable", "objects.0 (Nuclei)"),
         (changed("objects", 0, "parent", to="Cells"), "unknown_parent", "objects.0 (Nuclei)"),

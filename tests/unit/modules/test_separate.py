@@ -10,7 +10,7 @@ from skimage.io import imread
 
 from gpu_workers.modules.objects.grow import GrowArguments, grow
 from gpu_workers.modules.objects.separate import SeparateArguments, separate
-from gpu_workers.pipelines.pipeline import prepare
+from gpu_workers.pipelines.prepared import prepare
 from gpu_workers.pipelines.templates import NucleiAndCells, nuclei_and_cells
 from tests.data_sets import data_set
 
