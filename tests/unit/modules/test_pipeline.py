@@ -83,6 +83,7 @@ def test_a_good_pipeline_has_no_problem_and_tells_its_features() -> None:
         ),
         (changed("modules", 3, "inputs", "channels", to="bright"), "wrong_type", "inputs.channels"),
         (changed("objects", 0, "labels", to="soft"), "wrong_type", "objects.0 (Nuclei)"),
+        (changed("objects", to=[]), "no_result", "objects"),
         (changed("objects", 0, "labels", to="cells"), "unknown_variable", "objects.0 (Nuclei)"),
         (changed("objects", 0, "parent", to="Cells"), "unknown_parent", "objects.0 (Nuclei)"),
         (changed("objects", to=GOOD["objects"] * 2), "duplicate_object", "objects.1 (Nuclei)"),
@@ -108,8 +109,8 @@ def test_what_is_wrong_is_named(data: dict[str, Any], code: str, where: str) -> 
 @pytest.mark.parametrize(
     ("data", "name"),
     [
-        (changed("channels", drop=True), "channels"),
-        (changed("objects", to=[]), "objects"),
+        (changed("modules", drop=True), "modules"),
+        (changed("channels", to=3), "channels"),
         (changed("modules", 0, "module", drop=True), "modules.0.module"),
         (changed("modul", to=1), "modul"),
         (changed("objects", 0, "name", to="../up"), "objects.0.name"),
