@@ -86,13 +86,14 @@ Before = Past | None
 """The time point before, for modules that remember; None at the first one."""
 
 
-def _kind(annotation: Any) -> Kind:
-    """Return the kind that an annotation (or its optional form) carries."""
+def _kinds(annotation: Any) -> tuple[Kind, ...]:
+    """Return the kinds that an annotation (or its optional form, or a union of them) carries."""
+    found: dict[Kind, None] = {}
     for candidate in (annotation, *get_args(annotation)):
         if get_origin(candidate) is Annotated:
-            for extra in candidate.__metadata__:
-                if isinstance(extra, Kind):
-                    return extra
+            found.update({e: None for e in candidate.__metadata__ if isinstance(e, Kind)})
+    if found:
+        return tuple(found)
     raise TypeError(f"{annotation!r} is not one of the image types of gpu_workers.modules.module")
 
 
@@ -118,6 +119,8 @@ class Module:
         Whether it also works on images in the memory of a GPU.
     bytes_per_pixel
         Memory that it takes besides its inputs and outputs.
+    alternatives
+        Inputs and outputs of several kinds -> all of them; `inputs` and `outputs` have the first.
     """
 
     name: str
@@ -135,6 +138,24 @@ class Module:
     device: bool = False
     bytes_per_pixel: float = 16
     setting: str | None = None
+    alternatives: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)
+
+    def accepts(self, name: str) -> tuple[Kind, ...]:
+        """Return the kinds that an input takes."""
+        return self.alternatives.get(name, (self.inputs[name],))
+
+    def output_kinds(self, given: Mapping[str, Kind]) -> dict[str, Kind]:
+        """Return the kind of each output when inputs are of the given kinds.
+
+        An output of several kinds is of the kind of the first input that has the same choice.
+        """
+        kinds = dict(self.outputs)
+        for name in self.outputs.keys() & self.alternatives.keys():
+            choice = self.alternatives[name]
+            likewise = (i for i in self.inputs if self.alternatives.get(i) == choice)
+            kind = next((given[i] for i in likewise if i in given), kinds[name])
+            kinds[name] = kind if kind in choice else kinds[name]
+        return kinds
 
     def __call__(
         self,
@@ -182,7 +203,8 @@ def module(
     The first parameter's annotation is the argument model; the others' and the return annotation's
     kinds are those of inputs and outputs. A parameter with a default is optional; one annotated
     `Setting` gets the names of the inputs and sizes of pixels, one called ``before`` the time point
-    before if the module `remembers`.
+    before if the module `remembers`. ``Mask | LabelImage`` takes either kind; a result annotated so
+    is of the kind of the first input with the same choice.
 
     Parameters
     ----------
@@ -203,8 +225,10 @@ def module(
         images = [
             p for p in rest if p.name not in settings and not (remembers and p.name == "before")
         ]
-        inputs = {p.name: _kind(hints[p.name]) for p in images}
-        made = dict(zip(outputs, map(_kind, several), strict=True))
+        taken = {p.name: _kinds(hints[p.name]) for p in images}
+        given = dict(zip(outputs, map(_kinds, several), strict=True))
+        inputs = {name: kinds[0] for name, kinds in taken.items()}
+        made = {name: kinds[0] for name, kinds in given.items()}
         return Module(
             name=function.__name__,
             title=title,
@@ -221,6 +245,7 @@ def module(
             device=device,
             bytes_per_pixel=bytes_per_pixel,
             setting=settings[0] if settings else None,
+            alternatives={n: k for n, k in {**taken, **given}.items() if len(k) > 1},
         )
 
     return make

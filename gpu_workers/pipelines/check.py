@@ -38,6 +38,8 @@ class Use:
     use: ModuleUse
     module: Module
     arguments: Arguments
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    """What its outputs are."""
 
     @property
     def measured(self) -> str:
@@ -104,9 +106,9 @@ class Check:
             self.report("wrong_dimensions", where, told)
         arguments = self._arguments(where, module, use)
         self._check_inputs(where, module, use)
-        self._check_outputs(where, module, use)
+        kinds = self._check_outputs(where, module, use)
         if arguments is not None:
-            self.uses.append(Use(where, use, module, arguments))
+            self.uses.append(Use(where, use, module, arguments, kinds))
 
     def _arguments(self, where: str, module: Module, use: ModuleUse) -> Arguments | None:
         try:
@@ -130,22 +132,28 @@ class Check:
                 self.report("unknown_input", here, f"no such input; the module has: {known}")
             elif wanted is Kind.CHANNELS:
                 several = (variable,) if isinstance(variable, str) else variable
-                self._check_variables(here, (v for v in several if v != ALL_CHANNELS), "intensity")
+                variables = tuple(v for v in several if v != ALL_CHANNELS)
+                self._check_variables(here, variables, (Kind.INTENSITY,))
             elif not isinstance(variable, str):
                 self.report("wrong_type", here, "takes one variable, not a list")
             else:
-                kind = Kind.LABELS if wanted is Kind.FEATURES else wanted
-                self._check_variables(here, (variable,), kind.value)
+                kinds = (Kind.LABELS,) if wanted is Kind.FEATURES else module.accepts(name)
+                self._check_variables(here, (variable,), kinds)
 
-    def _check_variables(self, here: str, variables: Iterable[str], wanted: str) -> None:
+    def _check_variables(
+        self, here: str, variables: Iterable[str], wanted: tuple[Kind, ...]
+    ) -> None:
         for variable in variables:
             if variable not in self.kinds:
                 self.report("unknown_variable", here, f"nothing before it is called {variable!r}")
-            elif self.kinds[variable].value != wanted:
+            elif self.kinds[variable] not in wanted:
                 is_ = self.kinds[variable].value
-                self.report("wrong_type", here, f"{variable!r} is {is_}, {wanted} is needed")
+                told = " or ".join(kind.value for kind in wanted)
+                self.report("wrong_type", here, f"{variable!r} is {is_}, {told} is needed")
 
-    def _check_outputs(self, where: str, module: Module, use: ModuleUse) -> None:
+    def _check_outputs(self, where: str, module: Module, use: ModuleUse) -> dict[str, Kind]:
+        named = {h: v for h, v in use.inputs.items() if isinstance(v, str)}
+        kinds = module.output_kinds({h: self.kinds[v] for h, v in named.items() if v in self.kinds})
         for name, variable in use.outputs.items():
             here = f"{where}.outputs.{name}"
             if name not in module.outputs:
@@ -153,11 +161,12 @@ class Check:
                 self.report("unknown_output", here, f"no such output; the module has: {known}")
             if variable in self.kinds:
                 self.report("duplicate_variable", here, f"{variable!r} exists already")
-        for name, kind in module.outputs.items():
+        for name, kind in kinds.items():
             if name in use.outputs:
                 self.kinds[use.outputs[name]] = kind
             elif kind is not Kind.FEATURES:
                 self.report("missing_output", where, f"the output {name!r} needs a name")
+        return kinds
 
     def check_objects(self, pipeline: Pipeline) -> None:
         names = [o.name for o in pipeline.objects]

@@ -39,12 +39,12 @@ def peak_bytes(
         itemsize = 8
     held = len(prepared.channels) * itemsize * pixels
     held += len(prepared.pipeline.stacks) * n_zplanes * itemsize * pixels
-    live = {variable: 4 * pixels for variable in prepared.pipeline.labels}
+    live = dict.fromkeys(prepared.pipeline.labels, 4 * pixels)
     peak = held + sum(live.values())
     over = last_uses(prepared.pipeline, prepared.uses)
     for use, forgotten in zip(prepared.uses, over, strict=True):
         for handle, variable in use.use.outputs.items():
-            live[variable] = _BYTES[use.module.outputs[handle]] * pixels
+            live[variable] = _BYTES[use.kinds[handle]] * pixels
         now = held + sum(live.values()) + int(use.module.bytes_per_pixel * pixels)
         peak = max(peak, now)
         for variable in forgotten:

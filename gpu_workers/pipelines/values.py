@@ -147,7 +147,7 @@ class Values:
         """Return what a module gives where an image that it needs is missing."""
         return {
             name: np.zeros(self.shape, np.int32) if kind is Kind.LABELS else None
-            for name, kind in use.module.outputs.items()
+            for name, kind in use.kinds.items()
         }
 
     def blank(self, use: Use, handles: Iterable[str]) -> dict[str, Any]:
