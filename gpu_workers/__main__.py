@@ -1,8 +1,10 @@
 """``python -m gpu_workers``: everything a worker does, without a server.
 
 ``step NAME plan|run|collect|all`` does (a part of) a step below a folder; ``run spec.json`` replays
-any job; ``inspect DIR`` says what a reader sees; ``verify ROOT`` reads converted plates back and compares
-them with the checksums recorded when they were written. Errors go to standard error, exit status 1.
+any job; ``inspect DIR`` says what a reader sees; ``pipeline run`` analyses plain image files
+(``pipeline templates`` and ``pipeline modules`` list what there is); ``verify ROOT`` reads converted
+plates back and compares them with the checksums recorded when they were written. Errors go to standard
+error, exit status 1.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pydantic import ValidationError
 
 from gpu_workers.errors import TissueMapsError, UserError
 from gpu_workers.messages import ExperimentDescription, JobResult, JobSpec
+from gpu_workers.pipelines.plain import command as plain
 from gpu_workers.runner.execute import execute, run_step
 from gpu_workers.storage import paths
 
@@ -61,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("root", type=Path, help="folder of the experiment")
     verify.add_argument("--plates", action="append", help="plates.json below it; all by default")
     verify.add_argument("--json", action="store_true", help="print JSON")
+    plain.add_parser(commands)
     return parser
 
 
@@ -158,11 +162,21 @@ def _verify(options: argparse.Namespace) -> int:
     return 1 if any(result.n_damaged for result in results.values()) else 0
 
 
+def _pipeline(options: argparse.Namespace) -> int:
+    return plain.do(options, _progress)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level="INFO" if options.verbose else "WARNING", stream=sys.stderr)
-    commands = {"step": _step, "run": _run, "inspect": _inspect, "verify": _verify}
+    commands = {
+        "step": _step,
+        "run": _run,
+        "inspect": _inspect,
+        "verify": _verify,
+        "pipeline": _pipeline,
+    }
     try:
         return commands[options.command](options)
     except TissueMapsError as error:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_workers import registry
 from gpu_workers.registry import Arguments as BaseArguments
 
 
@@ -156,6 +157,10 @@ class Module:
             kind = next((given[i] for i in likewise if i in given), kinds[name])
             kinds[name] = kind if kind in choice else kinds[name]
         return kinds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Other processes load the module by its name; its function is not found by its own.
+        return registry.load, ("modules", self.name)
 
     def __call__(
         self,

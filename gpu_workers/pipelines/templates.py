@@ -107,9 +107,12 @@ def nuclei_and_cells(options: NucleiAndCells) -> Pipeline:
         objects.append(ObjectOutput(name="Cytoplasm", labels="ring", parent="Nuclei"))
     for found in objects:
         modules.append(
-            _use("measure_intensity", {"objects": found.labels, "channels": ALL_CHANNELS})
+            _use(
+                "measure_intensity",
+                {"extract_objects": found.labels, "intensity_image": ALL_CHANNELS},
+            )
         )
-        modules.append(_use("measure_morphology", {"objects": found.labels}))
+        modules.append(_use("measure_morphology", {"extract_objects": found.labels}))
     channels = {"dna": options.nuclei}
     if options.cells is not None:
         channels["body"] = options.cells
@@ -126,8 +129,12 @@ def imported_objects(names: Sequence[str]) -> Pipeline:
     for number, name in enumerate(names):
         variable = f"labels_{number}"
         labels[variable] = name
-        modules.append(_use("measure_intensity", {"objects": variable, "channels": ALL_CHANNELS}))
-        modules.append(_use("measure_morphology", {"objects": variable}))
+        modules.append(
+            _use(
+                "measure_intensity", {"extract_objects": variable, "intensity_image": ALL_CHANNELS}
+            )
+        )
+        modules.append(_use("measure_morphology", {"extract_objects": variable}))
         taken = {o.name for o in objects} | RESERVED
         objects.append(ObjectOutput(name=_type_name(name, taken), labels=variable))
     return Pipeline(

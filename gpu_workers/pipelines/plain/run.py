@@ -1,0 +1,214 @@
+"""Pipelines on plain image files, without a server; entry points: `run_files` and `RunOptions`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_workers.errors import UserError
+from gpu_workers.messages import Json
+from gpu_workers.pipelines import library
+from gpu_workers.pipelines.binding import bind, with_objects
+from gpu_workers.pipelines.description import Pipeline
+from gpu_workers.pipelines.plain.images import channel_names, read_channels, read_labels
+from gpu_workers.pipelines.plain.matching import ImageSet, match
+from gpu_workers.pipelines.plain.results import Results, write_images, write_labels
+from gpu_workers.pipelines.prepared import (
+    UNKNOWN,
+    Device,
+    Images,
+    ImportedObjects,
+    Memory,
+    Outcome,
+    Prepared,
+    Spacing,
+    prepare,
+)
+from gpu_workers.pipelines.text import read_pipeline
+
+SPARSE = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What to run on which files.
+
+    Attributes
+    ----------
+    pipeline
+        Name of a template, or a file with a pipeline.
+    channels, objects
+        Channel or object type -> pattern of files.
+    roles
+        Role of the pipeline -> channel; by default found from the channels' names.
+    """
+
+    pipeline: str
+    channels: Mapping[str, str]
+    out: Path
+    objects: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
+    device: Device = "cpu"
+    workers: int = 1
+    spacing: Spacing = UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A prepared pipeline and where its results go; the same for every image."""
+
+    prepared: Prepared
+    out: Path
+    device: Device
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Objects of a label image under the numbers that the pipeline uses, and the file's own."""
+
+    objects: ImportedObjects
+    numbers: NDArray[np.int64]
+
+
+def load_pipeline(named: str) -> Pipeline:
+    """Return the pipeline of a file, or the template of that name.
+
+    Raises
+    ------
+    UserError
+        There is neither (``unknown_template``), or the file holds no pipeline.
+    """
+    path = Path(named)
+    if path.suffix in (".yaml", ".yml", ".json") or path.is_file():
+        return read_pipeline(path.read_text(encoding="utf-8"))
+    return library.load(named)
+
+
+def given_objects(labels: NDArray[np.int64]) -> Given:
+    """Return a label image in the form that pipelines take.
+
+    Tables by label are as long as the largest one: where that is far above the number of objects,
+    they are numbered anew, and `Given.numbers` leads back (entry i belongs to label i + 1).
+    """
+    largest = int(labels.max()) if labels.size else 0
+    if largest <= SPARSE:
+        numbers = np.arange(1, largest + 1)
+        return Given(ImportedObjects(labels.astype(np.int32), {}), numbers)
+    numbers = np.unique(labels)
+    numbers = numbers[numbers > 0]
+    dense = np.searchsorted(numbers, labels) + 1
+    image = np.where(labels > 0, dense, 0).astype(np.int32)
+    return Given(ImportedObjects(image, {}), numbers)
+
+
+def _shape(stem: str, images: Iterable[tuple[str, NDArray[Any] | None]]) -> tuple[int, ...]:
+    """Return the common shape of an image's channels and labels."""
+    shapes = {name: image.shape for name, image in images if image is not None}
+    if not shapes:
+        raise UserError(f"{stem} has no image", code="no_files")
+    if len(set(shapes.values())) > 1:
+        told = ", ".join(f"{name} {'x'.join(map(str, s))}" for name, s in shapes.items())
+        raise UserError(f"the images of {stem} differ in size: {told} px", code="other_size")
+    return next(iter(shapes.values()))
+
+
+def _load(job: Job, image: ImageSet) -> tuple[Images, dict[str, Given]]:
+    """Read the files of one image."""
+    channels = read_channels(image.channels)
+    given = {
+        name: given_objects(read_labels(path))
+        for name, path in image.objects.items()
+        if path is not None
+    }
+    pipeline = job.prepared.pipeline
+    stacks = {name: channels[name] for name in pipeline.stacks.values() if name in channels}
+    stacks = {n: s[None] if s is not None and s.ndim == 2 else s for n, s in stacks.items()}
+    if stacks:
+        flat = {
+            n: s.max(axis=0) if s is not None and s.ndim == 3 else s for n, s in channels.items()
+        }
+        channels = flat
+    labels = {name: g.objects for name, g in given.items()}
+    shape = _shape(image.stem, [*channels.items(), *((n, g.labels) for n, g in labels.items())])
+    if len(shape) != pipeline.dimensions:
+        raise UserError(
+            f"{image.stem} has {len(shape)} dimensions, the pipeline works on"
+            f" {pipeline.dimensions} (its key dimensions, or stacks with a projection)",
+            code="wrong_dimensions",
+        )
+    return Images(channels, shape, stacks, labels), given
+
+
+def process_image(
+    job: Job, image: ImageSet, memory: Memory | None = None
+) -> tuple[Results, Memory]:
+    """Run the pipeline on one image, write its labels and derived images, return its measurements.
+
+    Raises
+    ------
+    UserError
+        A file can't be read or a module can't work with it; the message names the image.
+    """
+    started = time.perf_counter()
+    try:
+        images, given = _load(job, image)
+        loaded = time.perf_counter()
+        outcome: Outcome = job.prepared.process(images, memory, job.device)
+    except UserError as error:
+        told = f"{image.stem}: {error.message}"
+        raise UserError(told, code=error.code, files=error.files) from error
+    numbers = {name: g.numbers for name, g in given.items()}
+    done = time.perf_counter()
+    write_labels(job.out, image.stem, outcome, numbers)
+    write_images(job.out, image.stem, outcome)
+    results = Results.of(image.stem, outcome, numbers, loaded - started, time.perf_counter() - done)
+    return results, outcome.memory
+
+
+def _prepare(options: RunOptions, images: tuple[ImageSet, ...]) -> Prepared:
+    pipeline = load_pipeline(options.pipeline)
+    if options.objects:
+        pipeline = with_objects(pipeline, tuple(options.objects))
+    first = {
+        name: next((i.channels[name] for i in images if i.channels[name]), None)
+        for name in options.channels
+    }
+    names = [n for name, path in first.items() if path for n in channel_names(name, path)]
+    bound = bind(pipeline, names, options.roles)
+    wanted = set(bound.channels.values()) | set(bound.stacks.values())
+    # Components of colours count as channels of their own only where the pipeline asks for them.
+    known = tuple(n for n in names if n in options.channels or n in wanted)
+    return prepare(bound, known, dict.fromkeys(options.objects, ()), options.spacing)
+
+
+def run_files(
+    options: RunOptions, progress: Callable[[float, str], None]
+) -> tuple[Prepared, list[Results], Json]:
+    """Run a pipeline on plain image files and write labels, derived images, measurements and a report.
+
+    Raises
+    ------
+    UserError
+        The pipeline can't run on these channels and objects, or a file can't be read.
+    """
+    from gpu_workers.pipelines.plain.workers import process_all
+
+    images, how = match(options.channels, options.objects)
+    prepared = _prepare(options, images)
+    job = Job(prepared, options.out, options.device)
+    workers = 1 if prepared.remembers else options.workers
+    results = list(process_all(job, images, workers, progress))
+    missing = [
+        f"{i.stem}: no file of {name}"
+        for i in images
+        for name, path in (*i.channels.items(), *i.objects.items())
+        if path is None
+    ]
+    facts: Json = {"matched_by": how, "missing": missing, "workers": workers}
+    return prepared, results, facts
