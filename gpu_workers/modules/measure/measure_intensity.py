@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
-from gpu_workers.imaging.regions import IntensityStatistics, intensity_statistics
-from gpu_workers.modules.module import Channels, Features, LabelImage, Measurements, module
-from gpu_workers.registry import Arguments
+from gpu_workers.imaging.regions import intensity_statistics
+from gpu_workers.modules.measure.assignment import (
+    Column,
+    MeasureArguments,
+    assigned,
+    channel_columns,
+    n_labels,
+)
+from gpu_workers.modules.module import (
+    Channels,
+    Features,
+    LabelImage,
+    Measurements,
+    Setting,
+    module,
+)
+
+_NAMES = ("max", "mean", "min", "sum", "std")
 
 
-class MeasureIntensityArguments(Arguments):
+class MeasureIntensityArguments(MeasureArguments):
     pass
 
 
@@ -19,19 +34,29 @@ class MeasureIntensityArguments(Arguments):
     title="Measure intensity",
     help="Mean, sum, minimum, maximum and standard deviation of every channel.",
     version=1,
-    outputs=("features",),
+    outputs=("measurements",),
+    measures="assign_objects",
 )
 def measure_intensity(
-    arguments: MeasureIntensityArguments,  # noqa: ARG001
-    objects: LabelImage,
-    channels: Channels,
+    arguments: MeasureIntensityArguments,
+    extract_objects: LabelImage,
+    intensity_image: Channels,
+    setting: Setting,
+    assign_objects: LabelImage | None = None,
 ) -> Measurements:
     """Return ``Intensity_<statistic>_<channel>``; all missing where a channel's plane is missing."""
-    n = int(objects.max()) if objects.size else 0
-    columns = {}
-    for channel, image in channels.items():
-        found = None if image is None else intensity_statistics(objects, image)
-        for statistic in fields(IntensityStatistics):
-            values = np.full(n, np.nan) if found is None else getattr(found, statistic.name)
-            columns[f"Intensity_{statistic.name}_{channel}"] = values
-    return Features(columns, {})
+
+    def measure(image: NDArray[Any]) -> dict[str, Column]:
+        found = intensity_statistics(extract_objects, image)
+        return {name: getattr(found, name) for name in _NAMES}
+
+    columns = channel_columns(
+        "Intensity", _NAMES, intensity_image, n_labels(extract_objects), measure
+    )
+    return assigned(
+        Features(columns, {}),
+        extract_objects,
+        assign_objects,
+        setting,
+        aggregated=arguments.aggregate,
+    )

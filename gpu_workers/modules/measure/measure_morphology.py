@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from gpu_workers.imaging.regions import convex_areas, radius_statistics, region_geometry
-from gpu_workers.modules.module import Features, LabelImage, Measurements, module
-from gpu_workers.registry import Arguments
+from gpu_workers.modules.measure.assignment import MeasureArguments, assigned, in_micrometres
+from gpu_workers.modules.module import Features, LabelImage, Measurements, Setting, module
 
 _LENGTHS = (
     "Perimeter",
@@ -20,7 +20,7 @@ _LENGTHS = (
 )
 
 
-class MeasureMorphologyArguments(Arguments):
+class MeasureMorphologyArguments(MeasureArguments):
     pass
 
 
@@ -28,11 +28,14 @@ class MeasureMorphologyArguments(Arguments):
     title="Measure morphology",
     help="Area, perimeter, axes and other measures of size and shape, in pixels.",
     version=1,
-    outputs=("features",),
+    outputs=("measurements",),
+    measures="assign_objects",
 )
 def measure_morphology(
-    arguments: MeasureMorphologyArguments,  # noqa: ARG001
-    objects: LabelImage,
+    arguments: MeasureMorphologyArguments,
+    extract_objects: LabelImage,
+    setting: Setting,
+    assign_objects: LabelImage | None = None,
 ) -> Measurements:
     """Return ``Morphology_<measure>``, by the formulas of scikit-image's region properties.
 
@@ -40,8 +43,8 @@ def measure_morphology(
     ``Roundness`` its inverse (mahotas' measure), ``Elongation`` (major - minor) / major axis;
     ``Local_Centroid`` counts from the site's upper left pixel.
     """
-    geometry = region_geometry(objects)
-    radius = radius_statistics(objects)
+    geometry = region_geometry(extract_objects)
+    radius = radius_statistics(extract_objects)
     with np.errstate(invalid="ignore", divide="ignore"):
         columns = {
             "Local_Centroid_y": geometry.y,
@@ -50,7 +53,7 @@ def measure_morphology(
             "Perimeter": geometry.perimeter,
             "Eccentricity": geometry.eccentricity,
             "Extent": geometry.extent,
-            "Convexity": geometry.area / convex_areas(objects, geometry),
+            "Convexity": geometry.area / convex_areas(extract_objects, geometry),
             "Circularity": geometry.form_factor,
             "Roundness": 1 / geometry.form_factor,
             "Elongation": geometry.elongation,
@@ -61,4 +64,8 @@ def measure_morphology(
             "Mean_Radius": radius.mean,
         }
     units = {f"Morphology_{name}": "px" for name in _LENGTHS} | {"Morphology_Area": "px²"}
-    return Features({f"Morphology_{name}": values for name, values in columns.items()}, units)
+    features = Features({f"Morphology_{name}": v for name, v in columns.items()}, units)
+    features = in_micrometres(features, setting)
+    return assigned(
+        features, extract_objects, assign_objects, setting, aggregated=arguments.aggregate
+    )

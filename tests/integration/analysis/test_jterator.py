@@ -296,7 +296,7 @@ def test_more_objects_in_a_site_than_16_bits_hold(tmp_path: Path) -> None:
             {"module": "threshold_otsu", "inputs": {"image": "dna"}, "outputs": {"mask": "m"}},
             {"module": "separate", "inputs": {"mask": "m"}, "outputs": {"labels": "dots"},
              "arguments": {"method": "none"}},
-            {"module": "measure_intensity", "inputs": {"objects": "dots", "channels": "*"}},
+            {"module": "measure_intensity", "inputs": {"extract_objects": "dots", "intensity_image": "*"}},
         ],
         "objects": [{"name": "Dots", "labels": "dots"}],
     }  # fmt: skip

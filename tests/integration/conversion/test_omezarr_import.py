@@ -223,7 +223,7 @@ def test_a_pipeline_may_work_on_imported_labels(plate: Converted) -> None:
         "modules": [
             {"module": "expand", "inputs": {"labels": "cells"}, "outputs": {"labels": "grown"},
              "arguments": {"distance": 1}},
-            {"module": "measure_morphology", "inputs": {"objects": "grown"}},
+            {"module": "measure_morphology", "inputs": {"extract_objects": "grown"}},
         ],
         "objects": [{"name": "Grown", "labels": "grown"}],
     }  # fmt: skip
