@@ -13,7 +13,8 @@ def _handles(module: Module, part: str) -> list[Json]:
     kinds: dict[str, Kind] = dict(getattr(module, part))
     found = []
     for name, kind in kinds.items():
-        entry: Json = {"name": name, "kind": kind.value}
+        kinds_ = module.alternatives.get(name, (kind,))
+        entry: Json = {"name": name, "kind": " or ".join(k.value for k in kinds_)}
         if part == "inputs":
             entry["optional"] = name in module.optional
         found.append(entry)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_workers import xp
 from gpu_workers.errors import UserError
 from gpu_workers.messages import Json
 from gpu_workers.modules.module import Features, Kind, Past, Setting
@@ -186,6 +187,8 @@ class Prepared:
         UserError
             A module can't work with its input (the message names the module), or there is no GPU.
         """
+        if device == "gpu" and not xp.has_gpu():
+            raise UserError("this machine has no usable GPU", code="no_gpu")
         values = Values(self.pipeline, self.channels, images.shape, device)
         values.fill(images.channels, images.stacks)
         for variable, name in self.pipeline.labels.items():

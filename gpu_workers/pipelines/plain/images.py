@@ -53,7 +53,8 @@ def _grey(colors: list[NDArray[Any]]) -> NDArray[Any]:
     total = np.sum([w * c.astype(np.float32) for w, c in zip(_LUMA, colors, strict=True)], axis=0)
     if colors[0].dtype.kind == "f":
         return np.asarray(total, np.float32)
-    return np.rint(total).astype(colors[0].dtype)
+    grey: NDArray[Any] = np.rint(total).astype(colors[0].dtype)
+    return grey
 
 
 def read_channels(files: Mapping[str, Path | None]) -> dict[str, NDArray[Any] | None]:
