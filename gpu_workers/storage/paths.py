@@ -65,6 +65,16 @@ def objects_folder(key: str, object_type: str | None = None) -> str:
     return f"objects/{key}" if object_type is None else f"objects/{key}/{object_type}"
 
 
+def segmentations_folder(key: str) -> str:
+    """Folder of one version of the label images that people uploaded."""
+    return f"segmentations/{key}"
+
+
+def derived_folder(key: str) -> str:
+    """Folder of the channels that one run of a pipeline made."""
+    return f"derived/{key}"
+
+
 def results_folder(result: UUID | str) -> str:
     """Folder of one tool result."""
     return f"results/{result}"
