@@ -147,6 +147,10 @@ class Layout(Message):
     objective: str | None = None
     magnification: float | None = None
     mip: bool = Field(False, description="the maximum projection along z is asked for")
+    cropped: bool = Field(
+        False,
+        description="images may be larger than their sites, whose upper left part is kept of them",
+    )
     channels: tuple[ChannelLayout, ...]
     acquisitions: tuple[AcquisitionLayout, ...]
     plates: tuple[PlateLayout, ...]

@@ -195,7 +195,7 @@ class _Conversion:
 
     def _read(self, unit: Unit, row: Json) -> Pixels | None:
         try:
-            pixels = self.originals.read(row)
+            pixels = self._cut(unit, self.originals.read(row))
             _require(pixels, unit.site, self.layout.channels[row["channel"]].dtype, row["file"])
         except FileError as error:
             plane = MissingPlane(
@@ -205,6 +205,13 @@ class _Conversion:
             )  # fmt: skip
             self.missing.append(plane)
             return None
+        return pixels
+
+    def _cut(self, unit: Unit, pixels: Pixels) -> Pixels:
+        """Return what the layout keeps of an image: its upper left part where sizes differ."""
+        height, width = unit.site.height, unit.site.width
+        if self.layout.cropped and pixels.shape[0] >= height and pixels.shape[1] >= width:
+            return pixels[:height, :width]
         return pixels
 
     def _project(self, unit: Unit, channel: int, stack: Stack) -> None:
@@ -242,7 +249,7 @@ class _Conversion:
         if not vendor:
             return
         try:
-            theirs = self.originals.read(vendor[-1])
+            theirs = self._cut(unit, self.originals.read(vendor[-1]))
         except FileError as error:
             self.differing.append(f"{vendor[-1]['file']} ({error.code})")
             return

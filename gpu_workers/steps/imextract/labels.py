@@ -155,7 +155,8 @@ class LabelImport:
         """Write a label image and return the labels in it."""
         present: list[npt.NDArray[np.uint32]] = []
         for (t, z), place in sorted(places.items()):
-            plane = found.read(place)
+            # Of an image that was cropped, its labels are.
+            plane = found.read(place)[: target.shape[2], : target.shape[3]]
             present.append(np.unique(plane))
             self.bytes += stored.write_plane(target.folder, name, t, z, plane)
         stored.write_array(target.folder, name, target.shape)

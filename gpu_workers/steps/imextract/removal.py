@@ -24,6 +24,7 @@ from gpu_workers.steps.imextract.batches import batches, part_path, read_planes
 from gpu_workers.steps.metaextract import acquisition_folder
 from gpu_workers.storage import layout as layouts
 from gpu_workers.storage import paths, tables
+from gpu_workers.storage.layout import Layout
 from gpu_workers.storage.plates import PlatesManifest, RemovedOriginals, manifest_path, plate_path
 from gpu_workers.storage.verification import verify_rows
 
@@ -44,6 +45,16 @@ def refuse_registered(context: StepContext) -> None:
                 "registered folder, which is never written to: turn off the removal of originals (delete)",
                 code="registered_folder",
             )
+
+
+def refuse_cropped(layout: Layout) -> None:
+    """Raise UserError (`cropped_originals`) if the plates keep a part of some images only."""
+    if layout.cropped:
+        raise UserError(
+            "some images are larger than what is kept of them (crop in metaconfig): turn off the removal of "
+            "originals (delete)",
+            code="cropped_originals",
+        )
 
 
 def _uploaded(context: StepContext, acquisition: AcquisitionDescription) -> bool:

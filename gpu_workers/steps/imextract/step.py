@@ -20,6 +20,7 @@ from gpu_workers.steps.imextract.removal import (
     READ_BACK,
     REMOVE,
     read_back,
+    refuse_cropped,
     refuse_registered,
     remove,
     require_originals,
@@ -49,13 +50,15 @@ class ImExtract(Step[ImExtractArguments]):
         Raises
         ------
         UserError
-            Originals are to be removed from a registered folder.
+            Originals are to be removed from a registered folder, or only parts of them are kept.
         FileError
             Originals that are needed were removed.
         """
         if arguments.delete:
             refuse_registered(context)
         layout = layouts.load_raw_layout(context.root, context.inputs["layout"])
+        if arguments.delete:
+            refuse_cropped(layout)
         planes = read_planes(context)
         key = _key(layout, planes, arguments)
         jobs = batches(planes, layout, arguments.batch_size)

@@ -42,14 +42,33 @@ class MetaConfigArguments(registry.Arguments):
         ge=1,
         le=1000,
         title="Sites per column",
-        description="Rows of the site grid of a well. Giving it sets sites edge to edge, without stage positions.",
+        description="Rows of the site grid of a well. Giving it sets sites side by side, without stage positions.",
     )
     n_horizontal: int | None = Field(
         None,
         ge=1,
         le=1000,
         title="Sites per row",
-        description="Columns of the site grid of a well. Giving it sets sites edge to edge, without stage positions.",
+        description="Columns of the site grid of a well. Giving it sets sites side by side, without stage positions.",
+    )
+    overlap: float = Field(
+        0,
+        ge=0,
+        le=0.45,
+        title="Overlap of sites",
+        description=(
+            "Part of a site's height and width that the next site of the grid shows too, as the microscope was "
+            "told: 0.1 for 10 %. Sites that overlap can be stitched (align). Not used with positions."
+        ),
+    )
+    crop: bool = Field(
+        False,
+        title="Crop to a common size",
+        description=(
+            "Where the images of a site differ in size, such as cycles of two cameras, keep the upper left part "
+            "that all of them have; for a plate whose sites must be alike, that of all its sites. Otherwise "
+            "images of the rarer size are left out."
+        ),
     )
     mip: bool = Field(
         False,
@@ -76,7 +95,7 @@ class MetaConfig(Step[MetaConfigArguments]):
     help: ClassVar = (
         "Decide which file is which plane and where every site lies; name what is wrong."
     )
-    VERSION: ClassVar = 5
+    VERSION: ClassVar = 6
     requires: ClassVar = ("metadata",)
     is_corrected: ClassVar = True
     Arguments: ClassVar = MetaConfigArguments
@@ -104,8 +123,10 @@ class MetaConfig(Step[MetaConfigArguments]):
             context.root, context.inputs["metadata"], experiment.acquisitions, arguments.regex, context.problems
         )  # fmt: skip
         context.progress(0.5, "files checked")
-        grid = Grid(**arguments.model_dump(exclude={"regex", "mip"}))
-        built = build(context.key, experiment, sources, grid, context.problems, arguments.mip)
+        grid = Grid(**arguments.model_dump(exclude={"regex", "mip", "crop"}))
+        built = build(
+            context.key, experiment, sources, grid, context.problems, mip=arguments.mip, crop=arguments.crop
+        )  # fmt: skip
         layout, planes = built.layout, built.planes
         manifest = layouts.layout_path(context.key)
         tables.write_table(

@@ -34,9 +34,13 @@ def build(
     sources: Sequence[Source],
     grid: Grid,
     problems: list[Problem],
+    *,
     mip: bool = False,
+    crop: bool = False,
 ) -> Built:
     """Return the layouts and the planes (a frame with the columns of ``planes.parquet``).
+
+    With `crop` images that differ in size are cut to what all have, else the rarer sizes are left out.
 
     Raises
     ------
@@ -52,7 +56,8 @@ def build(
     problems += checks.sources(ordered, acquisitions, multiplexing)
     planes = _concatenate(ordered, keys)
     names = {str(s.acquisition.plate): s.acquisition.plate_name for s in ordered}
-    planes = checks.of_one_kind(planes, names, problems)
+    planes = checks.of_one_size(planes, names, problems, crop=crop)
+    planes = checks.of_one_type(planes, problems)
     planes = checks.of_imaged_sites(planes, problems)
     if planes.empty:
         raise nothing_left(problems)
@@ -77,6 +82,7 @@ def build(
         objective=objective,
         magnification=magnification,
         mip=mip,
+        cropped=bool(planes["cropped"].any()),
         channels=_channel_layouts(channels, cycles, planes),
         acquisitions=acquisitions,
         plates=placing.in_one_world(

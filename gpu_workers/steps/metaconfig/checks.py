@@ -134,34 +134,62 @@ def _cycles(
             yield Problem(code="cycles_differ", message=message[:1000])
 
 
-def of_one_kind(planes: Any, names: dict[str, str], problems: list[Problem]) -> Any:
-    """Return the planes without those of another size or type than the others.
+def of_one_size(
+    planes: Any, names: dict[str, str], problems: list[Problem], *, crop: bool = False
+) -> Any:
+    """Return the planes without those of another size than the others, or all of them cropped.
 
-    One type holds in each channel of an acquisition, one size in each site, and in the whole plate but
-    where files place its sites in pixels, or are pictures of their own (`VendorFacts.own_sizes`).
+    One size holds in each site, and in the whole plate but where files place its sites in pixels, or are
+    pictures of their own (`VendorFacts.own_sizes`). The column `cropped` says which planes are larger
+    than the `height` and `width` that they keep.
     """
     import pandas as pd
 
     kept = []
     for plate, rows in planes.groupby("plate", sort=False):
         free = bool(rows["own_sizes"].all() or rows[["y_px", "x_px"]].notna().all(axis=None))
-        sizes = rows["height"] * (1 << 32) + rows["width"]
         groups = [rows["well"], rows["site"]] if free else [pd.Series(0, index=rows.index)]
-        usual = sizes.groupby(groups).transform(lambda s: s.value_counts().idxmax())
-        other = sizes != usual
-        height, width = divmod(int(usual.iloc[0]), 1 << 32)
-        expected = (
-            "as large as the other planes of their sites"
-            if free
-            else f"{height} x {width} px as the others"
-        )
-        problems += aggregate(
-            "other_size",
-            f"{{n}} {{file|files}} of plate {names[plate]!r} {{isn't|aren't}} {expected}; {{it is|they are}} "
-            "left out", sorted(rows.loc[other, "file"].unique()), "error",
-        )  # fmt: skip
-        kept.append(rows[~other].index)
-    planes = planes.loc[np.concatenate(kept)]
+        one = _cropped if crop else _without_others
+        kept.append(one(rows, groups, free, names[plate], problems))
+    return pd.concat(kept)
+
+
+def _without_others(
+    rows: Any, groups: list[Any], free: bool, name: str, problems: list[Problem]
+) -> Any:
+    sizes = rows["height"] * (1 << 32) + rows["width"]
+    usual = sizes.groupby(groups).transform(lambda s: s.value_counts().idxmax())
+    other = sizes != usual
+    height, width = divmod(int(usual.iloc[0]), 1 << 32)
+    expected = (
+        "as large as the other planes of their sites"
+        if free
+        else f"{height} x {width} px as the others"
+    )
+    problems += aggregate(
+        "other_size",
+        f"{{n}} {{file|files}} of plate {name!r} {{isn't|aren't}} {expected}; {{it is|they are}} left out "
+        "(metaconfig can crop to a common size)",
+        sorted(rows.loc[other, "file"].unique()), "error",
+    )  # fmt: skip
+    return rows[~other].assign(cropped=False)
+
+
+def _cropped(rows: Any, groups: list[Any], free: bool, name: str, problems: list[Problem]) -> Any:
+    least = rows.groupby(groups)[["height", "width"]].transform("min")
+    larger = (rows[["height", "width"]] > least).any(axis=1)
+    height, width = least.iloc[0].astype(int)
+    kept = "what all planes of their sites have" if free else f"{height} x {width} px"
+    problems += aggregate(
+        "cropped",
+        f"{{n}} {{file|files}} of plate {name!r} {{is|are}} cropped to {kept}, the upper left part",
+        sorted(rows.loc[larger, "file"].unique()),
+    )
+    return rows.assign(height=least["height"], width=least["width"], cropped=larger)
+
+
+def of_one_type(planes: Any, problems: list[Problem]) -> Any:
+    """Return the planes without those of another pixel type than others of their acquisition and channel."""
     kind = planes.groupby(["acquisition", "c"])["dtype"]
     usual = kind.transform(lambda d: d.value_counts().idxmax())
     other = planes["dtype"] != usual

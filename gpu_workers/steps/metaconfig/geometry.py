@@ -235,10 +235,18 @@ def grid_offsets(
     size: tuple[int, int],
     shape: tuple[int, int],
     order: StitchLayout,
+    overlap: float = 0,
 ) -> Offsets:
-    """Return the upper left corner of each site, edge to edge in a grid, by order of acquisition.
+    """Return the upper left corner of each site in a grid, by order of acquisition.
 
     Sites that are numbered keep the place of their number, so that a missing one leaves a hole.
+
+    Parameters
+    ----------
+    size
+        Height and width of a site, px.
+    overlap
+        Part of them that the next site shows too; 0 lays sites edge to edge.
     """
     names = sorted({s.name for s in fields}, key=natural)
     numbers = {n: int(n) for n in names if n.isdecimal() and len(n) < 7}
@@ -249,7 +257,8 @@ def grid_offsets(
     offsets: Offsets = {}
     for site in fields:
         row, column = grid_cell(numbers[site.name] - base, shape, order)
-        offsets[site.well, site.name] = row * size[0], column * size[1]
+        y, x = (n * (1 - overlap) * side for n, side in zip((row, column), size, strict=True))
+        offsets[site.well, site.name] = round(y), round(x)
     return offsets
 
 

@@ -19,7 +19,8 @@ from gpu_workers.storage.layout import PlateLayout, SiteLayout, WellLayout, raw_
 class Grid:
     """The user's wishes for where sites and wells lie; see `MetaConfigArguments`.
 
-    `asked` is set where a grid is to be used although no number of rows or columns is given.
+    `overlap` is the part of a site that its neighbour in a grid shows too. `asked` is set where a grid is
+    to be used although no number of rows or columns is given.
     """
 
     stitch_layout: geometry.StitchLayout
@@ -27,6 +28,7 @@ class Grid:
     n_horizontal: int | None
     well_gap: float
     collapse_empty: bool
+    overlap: float = 0
     asked: bool = False
 
 
@@ -178,13 +180,14 @@ def _offsets(
     n_sites = max(most, len({f.name for f in fields}))
     shape = geometry.grid_shape(n_sites, grid.n_vertical, grid.n_horizontal, plate.grid)
     if most > 1 and not asked:
+        how = f"with {100 * grid.overlap:.3g} % of overlap" if grid.overlap else "edge to edge"
         message = (
-            f"plate {plate.name!r} has no usable stage positions; its sites are put edge to edge in a grid "
-            f"of {shape[0]} x {shape[1]}, {grid.stitch_layout.replace('_', ' ')}"
+            f"plate {plate.name!r} has no usable stage positions; its sites are put in a grid of "
+            f"{shape[0]} x {shape[1]}, {grid.stitch_layout.replace('_', ' ')}, {how}"
         )
         problems.append(Problem(code="no_stage_positions", message=message))
     cell = max(f.height for f in fields), max(f.width for f in fields)
-    return geometry.grid_offsets(fields, cell, shape, grid.stitch_layout)
+    return geometry.grid_offsets(fields, cell, shape, grid.stitch_layout, grid.overlap)
 
 
 def in_one_world(plates: list[PlateLayout]) -> tuple[PlateLayout, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from gpu_workers.storage.illumination import Corrections
 from gpu_workers.storage.layout import PlateLayout, load_layout
 from tests.data_sets import data_set, unpacked
 from tests.integration.alignment.cycles import align
+from tests.integration.conversion.source import convert, experiment
 from tests.integration.mosaics import plates
 from tests.unit.imaging.test_registration import logarithms_correlate
 
@@ -102,3 +104,34 @@ def test_tiles_of_a_brain_section(tmp_path: Path, tmp_path_factory: pytest.TempP
     # Each tile to the right lies 8 px further down: clockwise as seen.
     assert summary.turn_deg == pytest.approx(-0.95, abs=0.05)
     assert summary.largest_move_px == pytest.approx(37, abs=3)
+
+
+def test_tiles_whose_names_and_nominal_overlap_are_known(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The same section without its list of positions: rows, columns and 10 % of overlap lead as far."""
+    tiles = next(unpacked("wsi_brain_tiles", tmp_path_factory).rglob("*0001.tif")).parent
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    text = (data_set("wsi_brain_tiles") / "TileConfiguration.txt").read_text()
+    for name, x, y in re.findall(r"(\S+\.tif); ; \((\S+), (\S+)\)", text):
+        place = f"x{float(x) / 460:.0f}_y{float(y) / 460:.0f}"
+        (folder / f"{place}.tif").hardlink_to(tiles / name)
+    described = experiment(folder, pattern=r"x(?P<x>\d)_y(?P<y>\d)\.tif")
+    result = convert(tmp_path, described, layout={"overlap": 0.1})
+    inputs = result.inputs | run_step(tmp_path, "corilla", described, {}, result.inputs)[0].products
+
+    found = align(tmp_path, inputs, stitch=True)
+
+    (plate,) = result.layout.plates
+    # 512 px less 10 % is 460.8 px; the microscope went 460.
+    assert {s.x for s in plate.sites} == {round(460.8 * n) for n in range(9)}
+    (made,) = Alignment.open(tmp_path, found.path).layout.plates
+    lamp = Corrections.resolve(tmp_path, inputs["illumination"], result.layout)
+    raw = [result.plates.read(plate.id, s.index, 0, 0, 0) for s in plate.sites]
+    images = [lamp.apply(0, image) for image in raw if image is not None]
+    pairs = pairs_of(plate)
+    assert (len(images), len(pairs)) == (54, 93)
+    assert np.median(seams(made, images, pairs)) >= 0.92
+    (summary,) = found.manifest.stitching
+    assert summary.n_used >= 80

@@ -12,6 +12,7 @@ import tifffile
 from gpu_workers.formats.files import read_plane
 from gpu_workers.runner.execute import StepFailed, run_step
 from gpu_workers.storage import paths
+from tests.data_sets import data_set
 from tests.integration.conversion.source import convert, experiment, image, write_images
 
 SITES = [f"p_A01_s{s}_w1.tif" for s in range(1, 5)]
@@ -33,6 +34,33 @@ def test_a_grid_replaces_missing_positions(tmp_path: Path) -> None:
         (64, 0),
     ]
     assert "no_stage_positions" not in result.codes
+
+
+def test_sites_in_a_grid_may_overlap(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "images", SITES)
+
+    result = convert(tmp_path, experiment(folder), layout={"overlap": 0.1}, until="metaconfig")
+
+    plate = result.layout.plates[0]
+    # Sites of 64 x 80 px: 57.6 px, which is 58, and 72 px from one to the next.
+    assert [(s.y, s.x) for s in plate.sites] == [(0, 0), (0, 72), (58, 0), (58, 72)]
+    assert (plate.height, plate.width) == (122, 152)
+    (problem,) = (p for p in result.problems if p.code == "no_stage_positions")
+    assert "2 x 2, horizontal, with 10 % of overlap" in problem.message
+
+
+@pytest.mark.data
+def test_an_overlap_moves_no_site_whose_place_is_known(tmp_path: Path) -> None:
+    folder = data_set("imagexpress_htd_3420_3433") / "9987_Plate_3433"
+
+    plain, other = (
+        convert(tmp_path / name, experiment(folder), layout=layout, until="metaconfig").layout
+        for name, layout in (("a", {}), ("b", {"overlap": 0.3}))
+    )
+
+    assert [(s.y, s.x) for s in other.plates[0].sites] == [
+        (s.y, s.x) for s in plain.plates[0].sites
+    ]
 
 
 def test_a_grid_that_is_too_small(tmp_path: Path) -> None:

@@ -95,6 +95,20 @@ def test_a_numbered_site_keeps_its_place_when_another_is_missing() -> None:
     assert offsets == {("A01", "1"): (0, 0), ("A01", "4"): (10, 20)}
 
 
+def test_neighbours_in_a_grid_overlap_by_a_part_of_their_size() -> None:
+    fields = [Field("A01", str(n)) for n in (1, 2, 3, 4)]
+
+    offsets = geometry.grid_offsets(fields, (500, 333), (2, 2), "horizontal", overlap=0.1)
+
+    # 333 - 33.3 is 299.7: places are whole pixels.
+    assert [offsets["A01", str(n)] for n in (1, 2, 3, 4)] == [
+        (0, 0),
+        (0, 300),
+        (450, 0),
+        (450, 300),
+    ]
+
+
 def test_named_sites_are_put_in_natural_order() -> None:
     fields = [Field("A01", "f10"), Field("A01", "f2")]
 
