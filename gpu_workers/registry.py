@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from gpu_workers.errors import UserError
-from gpu_workers.messages import ExperimentDescription, Json, Plan, Problem
+from gpu_workers.messages import ExperimentDescription, Json, Limits, Plan, Problem
 
 Family = Literal["steps", "readers", "files", "modules", "tools"]
 
@@ -65,20 +65,53 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "zarr": "gpu_workers.formats.files.ngff:ZarrFile",
     },
     "modules": {
+        "add_border": "gpu_workers.modules.images.add_border:add_border",
+        "apply_mask": "gpu_workers.modules.images.apply_mask:apply_mask",
+        "apply_mask_intensity": (
+            "gpu_workers.modules.images.apply_mask_intensity:apply_mask_intensity"
+        ),
+        "clip": "gpu_workers.modules.masks.clip:clip",
+        "combine_channels": "gpu_workers.modules.images.combine_channels:combine_channels",
+        "combine_masks": "gpu_workers.modules.masks.combine_masks:combine_masks",
+        "convert_to_intensity": (
+            "gpu_workers.modules.images.convert_to_intensity:convert_to_intensity"
+        ),
         "detect_blobs": "gpu_workers.modules.objects.detect_blobs:detect_blobs",
         "detect_spots": "gpu_workers.modules.objects.detect_spots:detect_spots",
         "expand": "gpu_workers.modules.objects.expand:expand",
+        "expand_or_shrink": "gpu_workers.modules.objects.expand_or_shrink:expand_or_shrink",
         "fill": "gpu_workers.modules.masks.fill:fill",
+        "filter": "gpu_workers.modules.masks.filter:filter",
         "filter_area": "gpu_workers.modules.objects.filter_area:filter_area",
         "grow": "gpu_workers.modules.objects.grow:grow",
         "identify_spots_2D": "gpu_workers.modules.objects.identify_spots_2D:identify_spots_2D",
         "identify_spots_3D": "gpu_workers.modules.objects.identify_spots_3D:identify_spots_3D",
+        "invert": "gpu_workers.modules.images.invert:invert",
+        "label": "gpu_workers.modules.objects.label:label",
         "measure_intensity": "gpu_workers.modules.measure.measure_intensity:measure_intensity",
         "measure_morphology": "gpu_workers.modules.measure.measure_morphology:measure_morphology",
+        "morphology": "gpu_workers.modules.masks.morphology:morphology",
+        "project": "gpu_workers.modules.images.project:project",
+        "rasterize": "gpu_workers.modules.objects.rasterize:rasterize",
+        "ratio": "gpu_workers.modules.images.ratio:ratio",
+        "register_objects": "gpu_workers.modules.objects.register_objects:register_objects",
+        "register_objects_channel": (
+            "gpu_workers.modules.objects.register_objects_channel:register_objects_channel"
+        ),
+        "relabel": "gpu_workers.modules.objects.relabel:relabel",
+        "remove_small_objects": (
+            "gpu_workers.modules.objects.remove_small_objects:remove_small_objects"
+        ),
+        "rescale": "gpu_workers.modules.images.rescale:rescale",
+        "ring": "gpu_workers.modules.objects.ring:ring",
         "separate": "gpu_workers.modules.objects.separate:separate",
+        "skeletonize": "gpu_workers.modules.masks.skeletonize:skeletonize",
         "smooth": "gpu_workers.modules.images.smooth:smooth",
         "subtract": "gpu_workers.modules.objects.subtract:subtract",
+        "subtract_background": "gpu_workers.modules.images.subtract_background:subtract_background",
+        "threshold_manual": "gpu_workers.modules.masks.threshold_manual:threshold_manual",
         "threshold_otsu": "gpu_workers.modules.masks.threshold_otsu:threshold_otsu",
+        "use_label_image": "gpu_workers.modules.objects.use_label_image:use_label_image",
     },
     "tools": {"heatmap": "gpu_workers.tools.heatmap:HeatMap"},
 }
@@ -112,6 +145,10 @@ class StepContext:
         Called with a fraction in [0, 1] and a short message.
     problems
         Append what a person should know but which does not stop the job.
+    limits
+        Of the step's jobs.
+    code_version
+        Which program works, for what records where results come from.
     """
 
     root: Path
@@ -121,6 +158,8 @@ class StepContext:
     backend: Literal["cpu", "gpu"] = "cpu"
     progress: Callable[[float, str], None] = _ignore_progress
     problems: list[Problem] = field(default_factory=list)
+    limits: Limits = Limits()
+    code_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +176,8 @@ class Step(ABC, Generic[A]):
     `plan` lists batches and touches no pixel; `run` does one batch and writes only below folders
     named by `StepContext.key`, atomically and deterministically, so that it may run twice;
     `collect` joins metadata and names the products. `requires` names products of earlier steps.
-    Only steps that say `is_corrected` are told a person's corrections of the layout.
+    Only steps that say `is_corrected` are told a person's corrections of the layout. `backends` are
+    those it can work with; control decides.
     """
 
     name: ClassVar[str]
@@ -146,6 +186,7 @@ class Step(ABC, Generic[A]):
     VERSION: ClassVar[int]
     requires: ClassVar[tuple[str, ...]] = ()
     is_corrected: ClassVar[bool] = False
+    backends: ClassVar[tuple[str, ...]] = ("cpu",)
     Arguments: ClassVar[type[Arguments]]
 
     @abstractmethod

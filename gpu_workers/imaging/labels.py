@@ -12,7 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gpu_workers.errors import UserError
 from gpu_workers.imaging.opencv import cv2
+from gpu_workers.imaging.volumes import expand_volume, label_volume
 from gpu_workers.xp import operation
 
 Labels = NDArray[np.int32]
@@ -47,10 +49,11 @@ def label(mask: NDArray[np.bool_], connectivity: Literal[4, 8] = 8) -> Labels:
 
     Parameters
     ----------
-    mask : ndarray of bool, shape (height, width)
+    mask : ndarray of bool, shape ([z,] height, width)
         Foreground.
     connectivity
-        8 also joins pixels that touch at a corner.
+        8 also joins pixels that touch at a corner; in three dimensions 8 stands for all 26
+        neighbours and 4 for the 6 that share a side.
 
     Returns
     -------
@@ -65,6 +68,8 @@ def label(mask: NDArray[np.bool_], connectivity: Literal[4, 8] = 8) -> Labels:
     """
     if not mask.size:
         return np.zeros(mask.shape, np.int32)
+    if mask.ndim == 3:
+        return relabel(label_volume(mask, 6 if connectivity == 4 else 26))
     n, raw = cv2.connectedComponents(
         np.ascontiguousarray(mask).view(np.uint8), connectivity=connectivity, ltype=cv2.CV_32S
     )
@@ -82,8 +87,49 @@ def relabel(labels: Labels) -> Labels:
     array([[0, 1, 2]], dtype=int32)
     """
     n = _highest(labels)
-    dense: Labels = _relabel(labels, n, np.ones(n + 1, np.bool_))[0]
+    return _renumbered(labels, n, np.ones(n + 1, np.bool_))
+
+
+def _renumbered(labels: Labels, n: int, keep: NDArray[np.bool_]) -> Labels:
+    """Renumber kept labels of an image of any dimensions; planes follow each other."""
+    rows = np.ascontiguousarray(labels).reshape(-1, max(1, labels.shape[-1]))
+    dense: Labels = _relabel(rows, n, keep)[0].reshape(labels.shape)
     return dense
+
+
+def objects_of(image: NDArray[Any]) -> Labels:
+    """Return labels as they are, and of a mask its numbered parts.
+
+    Examples
+    --------
+    >>> objects_of(np.array([[True, False, True]]))
+    array([[1, 0, 2]], dtype=int32)
+    """
+    return label(image) if image.dtype == np.bool_ else image
+
+
+@operation
+def split_parts(labels: NDArray[Any], connectivity: Literal[4, 8] = 8) -> Labels:
+    """Give every connected part of a mask or of an object a number of its own.
+
+    Parameters
+    ----------
+    labels : ndarray of bool or int32, shape ([z,] height, width)
+        A mask, or objects; those that touch stay apart.
+    connectivity
+        As in `label`.
+
+    Examples
+    --------
+    >>> split_parts(np.array([[3, 3, 2, 0, 3]], np.int32))
+    array([[1, 1, 2, 0, 3]], dtype=int32)
+    """
+    from skimage.measure import label as by_value
+
+    if labels.dtype == np.bool_ or not labels.size:
+        return label(labels, connectivity)
+    parts = by_value(labels, background=0, connectivity=1 if connectivity == 4 else labels.ndim)  # type: ignore[no-untyped-call]
+    return relabel(parts.astype(np.int32))
 
 
 @operation
@@ -92,7 +138,7 @@ def filter_by_area(labels: Labels, min_area: float = 0, max_area: float | None =
 
     Parameters
     ----------
-    labels : ndarray of int32, shape (height, width)
+    labels : ndarray of int32, shape ([z,] height, width)
         Objects.
     min_area, max_area
         Smallest and largest area that is kept, px; None: no upper limit.
@@ -112,8 +158,7 @@ def filter_by_area(labels: Labels, min_area: float = 0, max_area: float | None =
     keep = areas >= min_area
     if max_area is not None:
         keep &= areas <= max_area
-    kept: Labels = _relabel(labels, n, keep)[0]
-    return kept
+    return _renumbered(labels, n, keep)
 
 
 @njit(nogil=True, cache=True)
@@ -181,7 +226,7 @@ def expand_labels(labels: Labels, distance: float) -> Labels:
 
     Parameters
     ----------
-    labels : ndarray of int32, shape (height, width)
+    labels : ndarray of int32, shape ([z,] height, width)
         Objects.
     distance
         How far a pixel may lie from its object's nearest pixel (Euclidean, between centres), px.
@@ -197,11 +242,40 @@ def expand_labels(labels: Labels, distance: float) -> Labels:
     >>> expand_labels(np.array([[1, 0, 0, 0, 0, 2]], np.int32), 1.5)
     array([[1, 1, 0, 0, 2, 2]], dtype=int32)
     """
+    if labels.ndim == 3:
+        return expand_volume(labels, distance)
     limit = int(distance)
     if limit < 1 or not labels.size:
         return labels.copy()
     grown: Labels = _expand(np.ascontiguousarray(labels, np.int32), limit, float(distance) ** 2)
     return grown
+
+
+def as_labels(image: NDArray[Any]) -> Labels:
+    """Take the values of an image for numbers of objects.
+
+    Parameters
+    ----------
+    image : ndarray, any real dtype
+        Whole numbers; what isn't finite is background.
+
+    Raises
+    ------
+    UserError
+        A value is negative, no whole number or too large (``no_labels``).
+
+    Examples
+    --------
+    >>> as_labels(np.array([0.0, 3.0, np.nan]))
+    array([0, 3, 0], dtype=int32)
+    """
+    values = np.nan_to_num(image, nan=0, posinf=0, neginf=0) if image.dtype.kind == "f" else image
+    with np.errstate(invalid="ignore"):
+        labels: Labels = values.astype(np.int32)
+    if not np.array_equal(labels, values) or (labels.size and labels.min() < 0):
+        told = "its values are no numbers of objects: those are whole, from 0 to 2,147,483,647"
+        raise UserError(told, code="no_labels")
+    return labels
 
 
 @operation

@@ -60,14 +60,14 @@ def _use(
 
 def _nuclei(options: NucleiAndCells) -> list[ModuleUse]:
     return [
-        _use("smooth", {"image": "dna"}, {"image": "dna_smooth"}, sigma=options.sigma),
+        _use("smooth", {"image": "dna"}, {"smoothed_image": "dna_smooth"}, sigma=options.sigma),
         _use(
             "threshold_otsu",
             {"image": "dna_smooth"},
             {"mask": "bright"},
             correction=options.correction,
         ),
-        _use("fill", {"mask": "bright"}, {"mask": "filled"}),
+        _use("fill", {"mask": "bright"}, {"filled_mask": "filled"}),
         _use(
             "separate",
             {"mask": "filled"},
@@ -90,7 +90,7 @@ def _cells(options: NucleiAndCells) -> list[ModuleUse]:
         grown = {"labels": "cells"}
         return [_use("expand", {"labels": "nuclei"}, grown, distance=options.expansion)]
     return [
-        _use("smooth", {"image": "body"}, {"image": "body_smooth"}, sigma=options.sigma),
+        _use("smooth", {"image": "body"}, {"smoothed_image": "body_smooth"}, sigma=options.sigma),
         _use("grow", {"labels": "nuclei", "image": "body_smooth"}, {"labels": "cells"}),
     ]
 

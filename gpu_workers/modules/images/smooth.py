@@ -4,28 +4,108 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from gpu_workers.imaging.filters import gaussian, median
+from gpu_workers.imaging.filters import average, bilateral, gaussian, median, over_missing
 from gpu_workers.modules.module import Intensity, module
 from gpu_workers.registry import Arguments
 
+_SIDE = 5
+_SIGMA = 1.5
+
 
 class SmoothArguments(Arguments):
-    method: Literal["gaussian", "median"] = Field("gaussian", title="Filter")
-    sigma: float = Field(
-        1.5, ge=0, le=200, title="Sigma (px)", description="standard deviation of the Gaussian"
+    filter_name: Literal["average", "gaussian", "median", "bilateral"] = Field(
+        "gaussian", title="Filter", description="median and bilateral keep edges"
     )
-    size: int = Field(
-        5, ge=1, le=101, title="Size (px)", description="side of the median's square, odd"
+    filter_size: float | None = Field(
+        None,
+        gt=0,
+        le=500,
+        title="Size (px)",
+        description="average and median: side of the square, rounded up to the next odd number;"
+        " gaussian and bilateral: standard deviation. If empty 5 and 1.5",
     )
+    sigma: float | None = Field(
+        None,
+        ge=0,
+        le=500,
+        title="Sigma (px)",
+        description="standard deviation of gaussian and bilateral, instead of the size; 0: no"
+        " smoothing",
+    )
+    sigma_z: float | None = Field(
+        None,
+        ge=0,
+        le=500,
+        title="Sigma across planes",
+        description="of the gaussian in three dimensions, planes; as sigma if empty",
+    )
+    sigma_intensity: float | None = Field(
+        None,
+        gt=0,
+        title="Sigma of intensities",
+        description="bilateral: differences of this size are smoothed; the image's standard"
+        " deviation if empty",
+    )
+
+    @property
+    def side(self) -> int:
+        """Side of the square: odd, at least 1."""
+        return 2 * (int(self.filter_size or _SIDE) // 2) + 1
+
+    @property
+    def width(self) -> float:
+        """Standard deviation, px."""
+        if self.sigma is not None:
+            return self.sigma
+        return _SIGMA if self.filter_size is None else self.filter_size
+
+
+def _whole(image: NDArray, side: int) -> NDArray:
+    """Return the image with means of their surroundings in place of pixels that aren't finite."""
+    if image.dtype.kind != "f" or np.isfinite(image).all():
+        return image
+    filled = over_missing(lambda values: average(values, side), image)
+    filled = np.where(np.isfinite(image), image, np.nan_to_num(filled))
+    return filled.astype(image.dtype)
+
+
+def _edge_preserving(arguments: SmoothArguments, image: NDArray) -> NDArray:
+    whole = _whole(image, arguments.side)
+    if arguments.filter_name == "median":
+        smoothed = median(whole, arguments.side)
+    else:
+        spread = arguments.sigma_intensity or float(whole.std()) if whole.size else 0
+        smoothed = bilateral(whole, arguments.width, spread)
+    if whole is not image:
+        smoothed = np.where(np.isfinite(image), smoothed, np.nan).astype(smoothed.dtype)
+    return smoothed
 
 
 @module(
-    title="Smooth", help="Removes noise with a Gaussian or a median.", version=1, outputs=("image",)
+    title="Smooth",
+    help="Removes noise with a mean, a Gaussian, a median or a bilateral filter.",
+    version=2,
+    outputs=("smoothed_image",),
+    dimensions=(2, 3),
 )
 def smooth(arguments: SmoothArguments, image: Intensity) -> Intensity:
-    """Return the smoothed image; float32 for the Gaussian, the input's type for the median."""
-    if arguments.method == "median":
-        return median(image, arguments.size)
-    return gaussian(image, arguments.sigma)
+    """Return the smoothed image; float32, after a median in the input's type.
+
+    Pixels that aren't finite are left out of means; median and bilateral filter leave them as NaN.
+
+    Raises
+    ------
+    UserError
+        The bilateral filter in three dimensions (``wrong_dimensions``).
+    """
+    if arguments.filter_name == "average":
+        return over_missing(lambda values: average(values, arguments.side), image)
+    if arguments.filter_name == "gaussian":
+        return over_missing(
+            lambda values: gaussian(values, arguments.width, arguments.sigma_z), image
+        )
+    return _edge_preserving(arguments, image)

@@ -24,7 +24,7 @@ CHANNELS = ("DAPI", "GFP")
 GOOD: dict[str, Any] = {
     "channels": {"dna": "DAPI"},
     "modules": [
-        {"module": "smooth", "inputs": {"image": "dna"}, "outputs": {"image": "soft"}},
+        {"module": "smooth", "inputs": {"image": "dna"}, "outputs": {"smoothed_image": "soft"}},
         {"module": "threshold_otsu", "inputs": {"image": "soft"}, "outputs": {"mask": "bright"}},
         {"module": "separate", "inputs": {"mask": "bright"}, "outputs": {"labels": "nuclei"}},
         {
@@ -189,7 +189,7 @@ def test_results_follow_arguments_and_versions_in_the_fingerprint() -> None:
     second = prepare(nuclei_and_cells(NucleiAndCells(nuclei="DAPI", min_area=31)), CHANNELS)
 
     assert first.fingerprint() != second.fingerprint()
-    assert first.fingerprint()["versions"]["smooth"] == 1
+    assert first.fingerprint()["versions"]["smooth"] == 2
 
 
 def test_cutting_by_intensity_needs_an_image() -> None:

@@ -1,0 +1,63 @@
+"""Module: take away uneven background."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from gpu_workers.imaging.arithmetic import float_type, saturated
+from gpu_workers.imaging.background import local_median, local_minimum, opening, rolling_ball
+from gpu_workers.modules.module import Intensity, module
+from gpu_workers.registry import Arguments
+
+_BACKGROUNDS = {
+    "top_hat": opening,
+    "rolling_ball": rolling_ball,
+    "median": local_median,
+    "minimum": local_minimum,
+}
+
+
+class SubtractBackgroundArguments(Arguments):
+    method: Literal["top_hat", "rolling_ball", "median", "minimum"] = Field(
+        "rolling_ball",
+        title="Method",
+        description="top_hat: what is narrower than a disc stays; rolling_ball: what a ball rolling"
+        " below does not touch; median and minimum: above that of the surroundings",
+    )
+    radius: int = Field(
+        50,
+        ge=1,
+        le=1000,
+        title="Radius (px)",
+        description="larger than that of the largest object; for the median so large that more than"
+        " half of the surroundings is background",
+    )
+
+
+def _above(arguments: SubtractBackgroundArguments, plane: NDArray) -> NDArray:
+    background = _BACKGROUNDS[arguments.method](plane, arguments.radius)
+    dtype = float_type(plane) if plane.dtype.kind == "f" else plane.dtype
+    with np.errstate(invalid="ignore"):
+        above = np.maximum(plane.astype(np.float32) - background, 0)
+    if plane.dtype.kind == "f":
+        above = np.where(np.isfinite(plane), above, np.float32(np.nan))
+    return saturated(above, dtype)
+
+
+@module(
+    title="Subtract background",
+    help="Takes away uneven background from below bright objects.",
+    version=1,
+    outputs=("subtracted_image",),
+    dimensions=(2, 3),
+    bytes_per_pixel=24,
+)
+def subtract_background(arguments: SubtractBackgroundArguments, image: Intensity) -> Intensity:
+    """Return the image above its background in its own type, at least 0; planes one by one."""
+    if image.ndim == 2:
+        return _above(arguments, image)
+    return np.stack([_above(arguments, plane) for plane in image])
