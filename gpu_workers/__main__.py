@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from gpu_workers.errors import TissueMapsError, UserError
+from gpu_workers.errors import FileError, TissueMapsError, UserError
 from gpu_workers.messages import ExperimentDescription, JobResult, JobSpec
 from gpu_workers.pipelines.plain import command as plain
 from gpu_workers.runner.execute import execute, run_step
@@ -56,9 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--root", type=Path, help="folder of the experiment (from the spec's place)")
     run.add_argument("--out", type=Path, help="write the result there, not beside the spec")
     inspect = commands.add_parser("inspect", help="say what a reader sees in a folder")
-    inspect.add_argument("folder", type=Path)
-    inspect.add_argument("--microscope")
-    inspect.add_argument("--pattern")
+    inspect.add_argument("folder", type=Path, help="one acquisition of one plate, or slides")
+    inspect.add_argument("--microscope", help="name of the reader; else the one that fits best")
+    inspect.add_argument(
+        "--pattern",
+        help="regular expression for file names with the groups well (or row, column), site, channel, z, t, cycle",
+    )
     inspect.add_argument("--json", action="store_true", help="print JSON")
     verify = commands.add_parser("verify", help="compare converted plates with their checksums")
     verify.add_argument("root", type=Path, help="folder of the experiment")
@@ -135,12 +138,16 @@ def _inspect(options: argparse.Namespace) -> int:
     from gpu_workers import formats
     from gpu_workers.formats.report import as_text
 
-    found = formats.inspect(options.folder, options.microscope, options.pattern)
+    try:
+        found = formats.inspect(options.folder, options.microscope, options.pattern)
+    except FileError as error:
+        about = ", ".join(error.files) or str(options.folder)
+        raise FileError(f"{error.message} ({about})", code=error.code, files=error.files) from error
     if options.json:
         print(json.dumps(found.model_dump(mode="json"), indent=1))
     else:
         print(as_text(found))
-    return 0
+    return 0 if found.sites else 1
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ from gpu_workers.formats.survey import (
 from gpu_workers.messages import Json, Message, Problem
 
 MAX_HEADERS = 4000
+MAX_TRIES = 5
 _PLACES = ("stage_y_um", "stage_x_um", "z_um", "y_px", "x_px")
 
 
@@ -61,7 +62,7 @@ class Inspection(Message):
     """What a reader sees in a folder; `n_absent` planes are named by metadata but have no file.
 
     `n_opened` of the `n_images` image files were opened; the others were taken to be like those of
-    their channel.
+    their channel. `shape` and `dtype` are the commonest of `shapes` and `dtypes`.
     """
 
     reader: str
@@ -93,6 +94,8 @@ class Inspection(Message):
     acquired_at: str | None = None
     y_sign: int = 1
     unplaced: tuple[str, ...] = ()
+    shapes: tuple[tuple[int, int], ...] = ()
+    dtypes: tuple[str, ...] = ()
 
 
 def inspect(folder: Path, microscope: str | None = None, pattern: str | None = None) -> Inspection:
@@ -124,8 +127,11 @@ def inspect(folder: Path, microscope: str | None = None, pattern: str | None = N
     opened.look(survey)
     found = opened.expanded(survey)
     problems = [*listing.problems, *survey.problems, *opened.problems, *found.problems]
-    if not survey.planes:
-        message = "none of the images is there" if survey.absent else "there is no image"
+    if found.planes.empty:
+        if survey.planes:
+            message = "no image could be read"
+        else:
+            message = "none of the images is there" if survey.absent else "there is no image"
         problems.append(Problem(severity="error", code="no_images", message=message))
     return _answer(reader, listing, survey, opened, found, tuple(problems))
 
@@ -146,7 +152,7 @@ class _Opened:
         """Open as many files as it takes to know what all are."""
         planes = survey.planes
         if all(p.well and p.site and p.channel for p in planes):
-            self._each({(p.channel, p.role): p.file for p in reversed(planes)}.values())
+            self._samples(planes)
             first = {(p.well, p.site): p for p in reversed(planes)}
             placed = any(p.stage_x_um is not None or p.x_px is not None for p in first.values())
             told = any(i.stage_x_um is not None for c in self.contents.values() for i in c)
@@ -156,6 +162,17 @@ class _Opened:
             return
         self._each(f.path for f in survey.files or [])
         self._each(p.file for p in planes)
+
+    def _samples(self, planes: list[SourcePlane]) -> None:
+        """Open a file of each channel, and the next few where it is damaged."""
+        alike: dict[tuple[str, str], list[str]] = {}
+        for p in planes:
+            alike.setdefault((p.channel, p.role), []).append(p.file)
+        for files in alike.values():
+            for file in dict.fromkeys(files[:MAX_TRIES]):
+                self._each([file])
+                if file in self.contents:
+                    break
 
     def _each(self, files: Any) -> None:
         left: list[str] = []
@@ -228,16 +245,13 @@ def _answer(
 ) -> Inspection:
     facts, planes = survey.facts, found.planes
     images = [i for contents in opened.contents.values() for i in contents]
-    sizes = Counter((i.height, i.width) for i in images).most_common(1)
+    shapes = _commonest([(i.height, i.width) for i in images])
+    dtypes = _commonest([i.dtype for i in images])
     stack = planes[planes["role"] == "plane"]
     wells = tuple(sorted({*planes["well"], *_named(survey.absent, "well")}, key=_rank))
     known = [*survey.planes, *survey.absent]
-    numbers = {
-        axis: set((stack if len(stack) else planes)[axis].astype(int)) | (
-            {getattr(p, axis) for p in survey.absent if p.role == "plane"}
-        )
-        for axis in ("z", "t")
-    }  # fmt: skip
+    times = {p.t for p in survey.absent}
+    depths = {p.z for p in survey.absent if p.role == "plane"}
     return Inspection(
         reader=reader.name,
         title=reader.title,
@@ -252,11 +266,13 @@ def _answer(
         wells=wells,
         sites=_sites(planes, survey.absent),
         channels=channels.described(planes, found, facts) or facts.channels,
-        z=tuple(sorted(numbers["z"])),
-        t=tuple(sorted(numbers["t"])),
+        z=tuple(sorted(depths.union((stack if len(stack) else planes)["z"].astype(int)))),
+        t=tuple(sorted(times.union(planes["t"].astype(int)))),
         cycles=tuple(sorted({p.cycle for p in known if p.cycle is not None})),
-        shape=sizes[0][0] if sizes else facts.shape,
-        dtype=_common([i.dtype for i in images]) or facts.dtype,
+        shape=shapes[0] if shapes else facts.shape,
+        dtype=dtypes[0] if dtypes else facts.dtype,
+        shapes=shapes or ((facts.shape,) if facts.shape else ()),
+        dtypes=dtypes or ((facts.dtype,) if facts.dtype else ()),
         pixel_size_um=facts.pixel_size_um or _common([i.pixel_size_um for i in images]),
         z_step_um=facts.z_step_um or _common([i.z_step_um for i in images]),
         t_step_s=facts.t_step_s or _common([i.t_step_s for i in images]),
@@ -275,10 +291,14 @@ def _named(planes: list[SourcePlane], name: str) -> set[str]:
     return {value for p in planes if (value := getattr(p, name))}
 
 
+def _commonest(values: list[Any]) -> tuple[Any, ...]:
+    """Return the values that aren't None, each once, the most common first."""
+    return tuple(v for v, _ in Counter(v for v in values if v is not None).most_common())
+
+
 def _common(values: list[Any]) -> Any:
     """Return the most common value that isn't None, or None."""
-    counts = Counter(v for v in values if v is not None).most_common(1)
-    return counts[0][0] if counts else None
+    return next(iter(_commonest(values)), None)
 
 
 def _plates(

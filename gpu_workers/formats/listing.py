@@ -269,6 +269,9 @@ def _entries(folder: Path, below: str) -> list[os.DirEntry[str]]:
             return list(entries)
     except FileNotFoundError as error:
         raise FileError("the folder is not there", code="no_folder") from error
-    except (PermissionError, NotADirectoryError) as error:
+    except NotADirectoryError as error:
+        message = "a folder is needed, and this is a file: name the one it lies in"
+        raise FileError(message, code="no_folder") from error
+    except PermissionError as error:
         name = shown(below) or "the folder"
         raise FileError(f"{name} cannot be read: {error.strerror}", code="no_folder") from error

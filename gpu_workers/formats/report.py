@@ -18,31 +18,38 @@ def as_text(found: Inspection) -> str:
 def _overview(found: Inspection) -> Iterator[str]:
     rows = [
         ("reader", f"{found.reader} ({found.title})" if found.title else found.reader),
-        ("files", f"{found.n_files}, {found.n_bytes / 1e6:.1f} MB; {found.n_images} images, "
+        ("files", f"{found.n_files}, {_size(found.n_bytes)}; {_count(found.n_images, 'image')}, "
                   f"{found.n_opened} opened"),
-        ("plate", "; ".join(_plate(p.name, p.n_rows, p.n_columns) for p in found.plates)),
-        ("plate format", _text(found.plate_format, " wells")),
-        ("wells", f"{len(found.wells)}: {_ranges(found.wells)}"),
-        ("sites", f"{len(found.sites)}" + (f", in a grid of {found.grid[0]} x {found.grid[1]}"
-                                           if found.grid else "")),
-        ("channels", str(len(found.channels))),
-        ("z planes", _numbers(found.z)),
-        ("z step", _text(found.z_step_um, " µm")),
-        ("time points", _numbers(found.t)),
-        ("time step", _text(found.t_step_s, " s")),
-        ("cycles", _numbers(found.cycles) if found.cycles else None),
-        ("planes", f"{found.n_planes}, and {found.n_projections} projections, {found.n_absent} absent"),
-        ("image size", f"{found.shape[0]} x {found.shape[1]} px (height x width)" if found.shape else None),
-        ("pixel type", found.dtype),
-        ("pixel size", _text(found.pixel_size_um, " µm") or "unknown"),
-        ("objective", found.objective),
-        ("magnification", _text(found.magnification, "x")),
-        ("acquired", found.acquired_at),
+        *(_contents(found) if found.sites else ()),
         ("unplaced", f"{len(found.unplaced)}: {_list(found.unplaced)}" if found.unplaced else None),
     ]  # fmt: skip
     for name, value in rows:
         if value:
             yield f"{name:<14} {value}"
+
+
+def _contents(found: Inspection) -> Iterator[tuple[str, str | None]]:
+    """Yield what there is where any image is, or at least named by metadata."""
+    shapes = [f"{height} x {width} px" for height, width in found.shapes]
+    grid = f", in a grid of {found.grid[0]} x {found.grid[1]}" if found.grid else ""
+    projections = _count(found.n_projections, "projection")
+    yield "plate", "; ".join(_plate(p.name, p.n_rows, p.n_columns) for p in found.plates)
+    yield "plate format", _count(found.plate_format, "well") if found.plate_format else None
+    yield "wells", f"{len(found.wells)}: {_ranges(found.wells)}"
+    yield "sites", f"{len(found.sites)}{grid}"
+    yield "channels", str(len(found.channels))
+    yield "z planes", _numbers(found.z)
+    yield "z step", _text(found.z_step_um, " µm")
+    yield "time points", _numbers(found.t)
+    yield "time step", _text(found.t_step_s, " s")
+    yield "cycles", _numbers(found.cycles) if found.cycles else None
+    yield "planes", f"{found.n_planes}, and {projections}, {found.n_absent} absent"
+    yield "image size", _most(shapes, " (height x width)")
+    yield "pixel type", _most(found.dtypes)
+    yield "pixel size", _text(found.pixel_size_um, " µm") or "unknown"
+    yield "objective", found.objective
+    yield "magnification", _text(found.magnification, "x")
+    yield "acquired", found.acquired_at
 
 
 def _channels(found: Inspection) -> Iterator[str]:
@@ -81,7 +88,7 @@ def _sites(found: Inspection) -> Iterator[str]:
 
 def _problems(found: Inspection) -> Iterator[str]:
     yield ""
-    yield f"{len(found.problems)} problem{'' if len(found.problems) == 1 else 's'}"
+    yield _count(len(found.problems), "problem")
     for problem in found.problems[:MAX_ROWS]:
         yield f"{problem.severity} {problem.code}: {problem.message}"
         if problem.files:
@@ -101,6 +108,20 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _text(value: float | None, unit: str = "") -> str:
     return "" if value is None else f"{value:g}{unit}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.1f} kB"
+
+
+def _most(values: Sequence[str], about: str = "") -> str:
+    """Return the commonest value, which is the first, and those that there are besides."""
+    others = f", others {_list(values[1:])}" if len(values) > 1 else ""
+    return f"{values[0]}{about}{others}" if values else ""
 
 
 def _plate(name: str | None, n_rows: int | None, n_columns: int | None) -> str:

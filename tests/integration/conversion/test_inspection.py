@@ -82,6 +82,40 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     seen = formats.inspect(folder)
 
     assert [(p.code, p.files) for p in seen.problems] == [("not_an_image", ("p_A01_s1_w1.tif",))]
+    # The next one says what the channel's images are.
+    assert (seen.n_opened, seen.n_planes, seen.shape, seen.dtype) == (2, 1, (64, 80), "uint16")
+
+
+def test_images_of_several_sizes_and_types_are_said_to_be(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "images", ["a.tif", "b.tif"])
+    write_images(folder, ["c.tif"], size=(60, 90), dtype="uint8")
+
+    lines = as_text(formats.inspect(folder)).splitlines()
+
+    assert "image size     64 x 80 px (height x width), others 60 x 90 px" in lines
+    assert "pixel type     uint16, others uint8" in lines
+
+
+@pytest.mark.data
+def test_time_points_of_projections_are_counted_where_there_is_nothing_else() -> None:
+    seen = formats.inspect(data_set("incell6000_xdce_meta"))
+
+    assert (seen.n_planes, seen.n_absent, seen.z, len(seen.t)) == (0, 32, (), 1)
+
+
+def test_junk_with_the_name_of_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.czi").write_bytes(bytes(range(256)) * 20)
+
+    status = main(["inspect", str(tmp_path)])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert status == 1
+    assert "files          1, 5.1 kB; 1 image, 1 opened" in lines
+    assert not any(line.startswith(("plate", "wells", "pixel size")) for line in lines)
+    assert lines[-4:] == [
+        "2 problems", "error not_an_image: c.czi is no image of a known format (c01, czi, jpeg, lif, nd2, "
+        "ome_companion, png, tiff, zarr)", "  c.czi", "error no_images: no image could be read",
+    ]  # fmt: skip
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,5 +140,28 @@ def test_an_empty_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["inspect", str(tmp_path / "nowhere")]) == 1
 
     assert capsys.readouterr().err.splitlines() == [
-        "empty_folder: the folder holds no files", "no_folder: the folder is not there",
-    ]  # fmt: skip
+        f"empty_folder: the folder holds no files ({tmp_path})",
+        f"no_folder: the folder is not there ({tmp_path / 'nowhere'})",
+    ]
+
+
+def test_a_file_in_the_place_of_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_images(tmp_path, ["a.tif"])
+
+    assert main(["inspect", str(tmp_path / "a.tif")]) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "no_folder: a folder is needed, and this is a file: name the one it lies in"
+    )
+
+
+@pytest.mark.data
+def test_several_plates_in_one_folder_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(data_set("imagexpress_htd_3420_3433"))]) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("several_plates: the folder holds 2 plates")
+    assert line.endswith("(9987_Plate_3420/9987.HTD, 9987_Plate_3433/9987.HTD)")
