@@ -66,28 +66,28 @@ BUILT_IN: dict[Family, dict[str, str]] = {
     },
     "modules": {
         "add_border": "gpu_workers.modules.images.add_border:add_border",
+        "aggregate_features": "gpu_workers.modules.objects.aggregate_features:aggregate_features",
         "apply_mask": "gpu_workers.modules.images.apply_mask:apply_mask",
-        "apply_mask_intensity": (
-            "gpu_workers.modules.images.apply_mask_intensity:apply_mask_intensity"
-        ),
         "clip": "gpu_workers.modules.masks.clip:clip",
         "combine_channels": "gpu_workers.modules.images.combine_channels:combine_channels",
         "combine_masks": "gpu_workers.modules.masks.combine_masks:combine_masks",
-        "convert_to_intensity": (
-            "gpu_workers.modules.images.convert_to_intensity:convert_to_intensity"
-        ),
+        "combine_objects": "gpu_workers.modules.objects.combine_objects:combine_objects",
+        "count_children": "gpu_workers.modules.objects.count_children:count_children",
         "detect_blobs": "gpu_workers.modules.objects.detect_blobs:detect_blobs",
         "detect_spots": "gpu_workers.modules.objects.detect_spots:detect_spots",
+        "exclude_border_objects": "gpu_workers.modules.objects.exclude_border_objects:exclude_border_objects",
         "expand": "gpu_workers.modules.objects.expand:expand",
         "expand_or_shrink": "gpu_workers.modules.objects.expand_or_shrink:expand_or_shrink",
         "fill": "gpu_workers.modules.masks.fill:fill",
         "filter": "gpu_workers.modules.masks.filter:filter",
         "filter_area": "gpu_workers.modules.objects.filter_area:filter_area",
+        "filter_objects": "gpu_workers.modules.objects.filter_objects:filter_objects",
         "grow": "gpu_workers.modules.objects.grow:grow",
         "identify_spots_2D": "gpu_workers.modules.objects.identify_spots_2D:identify_spots_2D",
         "identify_spots_3D": "gpu_workers.modules.objects.identify_spots_3D:identify_spots_3D",
         "invert": "gpu_workers.modules.images.invert:invert",
         "label": "gpu_workers.modules.objects.label:label",
+        "mask_objects": "gpu_workers.modules.objects.mask_objects:mask_objects",
         "measure_intensity": "gpu_workers.modules.measure.measure_intensity:measure_intensity",
         "measure_morphology": "gpu_workers.modules.measure.measure_morphology:measure_morphology",
         "morphology": "gpu_workers.modules.masks.morphology:morphology",
@@ -95,13 +95,8 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "rasterize": "gpu_workers.modules.objects.rasterize:rasterize",
         "ratio": "gpu_workers.modules.images.ratio:ratio",
         "register_objects": "gpu_workers.modules.objects.register_objects:register_objects",
-        "register_objects_channel": (
-            "gpu_workers.modules.objects.register_objects_channel:register_objects_channel"
-        ),
         "relabel": "gpu_workers.modules.objects.relabel:relabel",
-        "remove_small_objects": (
-            "gpu_workers.modules.objects.remove_small_objects:remove_small_objects"
-        ),
+        "relate_objects": "gpu_workers.modules.objects.relate_objects:relate_objects",
         "rescale": "gpu_workers.modules.images.rescale:rescale",
         "ring": "gpu_workers.modules.objects.ring:ring",
         "separate": "gpu_workers.modules.objects.separate:separate",
@@ -111,6 +106,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "subtract_background": "gpu_workers.modules.images.subtract_background:subtract_background",
         "threshold_manual": "gpu_workers.modules.masks.threshold_manual:threshold_manual",
         "threshold_otsu": "gpu_workers.modules.masks.threshold_otsu:threshold_otsu",
+        "track_objects": "gpu_workers.modules.objects.track_objects:track_objects",
         "use_label_image": "gpu_workers.modules.objects.use_label_image:use_label_image",
     },
     "tools": {"heatmap": "gpu_workers.tools.heatmap:HeatMap"},
