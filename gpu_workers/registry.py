@@ -68,14 +68,22 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "add_border": "gpu_workers.modules.images.add_border:add_border",
         "aggregate_features": "gpu_workers.modules.objects.aggregate_features:aggregate_features",
         "apply_mask": "gpu_workers.modules.images.apply_mask:apply_mask",
+        "apply_mask_intensity": (
+            "gpu_workers.modules.images.apply_mask_intensity:apply_mask_intensity"
+        ),
         "clip": "gpu_workers.modules.masks.clip:clip",
         "combine_channels": "gpu_workers.modules.images.combine_channels:combine_channels",
         "combine_masks": "gpu_workers.modules.masks.combine_masks:combine_masks",
         "combine_objects": "gpu_workers.modules.objects.combine_objects:combine_objects",
+        "convert_to_intensity": (
+            "gpu_workers.modules.images.convert_to_intensity:convert_to_intensity"
+        ),
         "count_children": "gpu_workers.modules.objects.count_children:count_children",
         "detect_blobs": "gpu_workers.modules.objects.detect_blobs:detect_blobs",
         "detect_spots": "gpu_workers.modules.objects.detect_spots:detect_spots",
-        "exclude_border_objects": "gpu_workers.modules.objects.exclude_border_objects:exclude_border_objects",
+        "exclude_border_objects": (
+            "gpu_workers.modules.objects.exclude_border_objects:exclude_border_objects"
+        ),
         "expand": "gpu_workers.modules.objects.expand:expand",
         "expand_or_shrink": "gpu_workers.modules.objects.expand_or_shrink:expand_or_shrink",
         "fill": "gpu_workers.modules.masks.fill:fill",
@@ -95,8 +103,14 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "rasterize": "gpu_workers.modules.objects.rasterize:rasterize",
         "ratio": "gpu_workers.modules.images.ratio:ratio",
         "register_objects": "gpu_workers.modules.objects.register_objects:register_objects",
+        "register_objects_channel": (
+            "gpu_workers.modules.objects.register_objects_channel:register_objects_channel"
+        ),
         "relabel": "gpu_workers.modules.objects.relabel:relabel",
         "relate_objects": "gpu_workers.modules.objects.relate_objects:relate_objects",
+        "remove_small_objects": (
+            "gpu_workers.modules.objects.remove_small_objects:remove_small_objects"
+        ),
         "rescale": "gpu_workers.modules.images.rescale:rescale",
         "ring": "gpu_workers.modules.objects.ring:ring",
         "separate": "gpu_workers.modules.objects.separate:separate",
