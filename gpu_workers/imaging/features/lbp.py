@@ -26,7 +26,7 @@ DESCRIPTIONS = (
         "patterns that are rotations of each other count as one, ordered by their least number. "
         "Sampling 'mahotas': in the object's box, in which pixels of others are 0; 'interpolated': "
         "of the object's own pixels on the image, points between pixels interpolated",
-        "px²",
+        "",
         "T. Ojala et al., ECCV 2000; as mahotas.features.lbp(image, radius, 8)",
         peers={"mahotas": "lbp_r{radius}p8_{pattern:02d} (sampling 'mahotas')"},
         differs={
