@@ -125,7 +125,10 @@ def _warnings(recipe: Recipe) -> list[Problem]:
     if recipe.arguments.stitch:
         alone = [p.name for p in recipe.layout.plates if not len(batches.pairs_of(p))]
         if alone:
-            message = f"on {', '.join(alone[:20])} no two sites of a well overlap by 16 px: nothing to stitch"
+            message = (
+                f"on {', '.join(alone[:20])} no two sites of a well overlap by 16 px: nothing to stitch. If the "
+                "microscope was told to let them overlap, tell metaconfig by how much"
+            )
             found.append(Problem(code="no_overlaps", message=message))
     return found
 

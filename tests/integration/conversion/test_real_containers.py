@@ -102,6 +102,28 @@ def test_czi_of_8_bits(
             assert np.array_equal(files.read(name, plane.page), theirs)
 
 
+def test_a_folder_of_czi_files(tmp_path: Path) -> None:
+    from pylibCZIrw import czi as pyczi
+
+    folder = data_set("single_files") / "czi"
+
+    result = convert(tmp_path, experiment(folder))
+
+    (plate,) = result.layout.plates
+    files = {row["site"]: row["file"] for row in result.planes}
+    names = [c.name for c in result.layout.channels]
+    assert [(files[s.index], s.height, s.width) for s in plate.sites] == [
+        (CELL_DIVISION, 170, 240), ("DAPI_GFP.czi", 640, 640), ("nuc_small_new_red.czi", 240, 320),
+    ]  # fmt: skip
+    assert sorted(names) == ["DAPI", "GFP", "LED470", "LED555", "nuclei"]
+    assert (result.layout.n_tpoints, result.layout.n_zplanes, len(result.planes)) == (3, 5, 33)
+    for site, channels in ((0, ("LED555", "LED470")), (1, ("DAPI", "GFP")), (2, ("nuclei",))):
+        for c, channel in enumerate(channels):
+            with pyczi.open_czi(str(folder / files[site])) as file:
+                theirs = file.read(plane={"C": c})[..., 0]
+            assert np.array_equal(_stored(result, site, 0, names.index(channel), 0), theirs)
+
+
 def test_nd2_of_a_cluster(tmp_path: Path) -> None:
     import nd2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,11 +83,23 @@ SETS = {
         _in("nuclei_dsb2018_dev"), 1, 12, 3, 1, 1, 36, pattern=r"images/(?P<site>\w+)\.png",
         problems=_PLAIN | {"unknown_name", "other_size", "no_stage_positions"},
     ),
+    "pictures": Expected(
+        # All of them, each of its own size.
+        _in("nuclei_dsb2018_dev", "images"), 1, 29, 3, 1, 1, 87,
+        problems=_PLAIN | {"no_stage_positions"},
+    ),
+    "stk": Expected(_in("single_files", "metamorph_stk_tif"), 1, 1, 1, 1, 1, 1, 0, 0.645),
+    # Its header says 775193 pixels in a metre.
+    "c01": Expected(_in("single_files", "c01"), 1, 1, 1, 1, 1, 1, 0, 1e6 / 775193),
 }  # fmt: skip
 
 
 def independent(path: Path, page: int, sample: int) -> np.ndarray[Any, Any]:
     """Return one plane of a file as another library reads it, an alpha channel left out."""
+    if path.suffix == ".c01":
+        # Compressed as a whole: a header of 52 bytes, then 16-bit pixels row by row.
+        data = zlib.decompress(path.read_bytes()[4:])
+        return np.frombuffer(data, "<u2", offset=52).reshape(512, 512)
     if path.suffix.lower() in (".tif", ".tiff"):
         return tifffile.imread(path, key=page)
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -155,6 +168,25 @@ def test_tiles_lie_where_the_list_says(tmp_path: Path, tmp_path_factory: Factory
         if line.endswith(")")
     }
     assert {files[s.index]: (float(s.x), float(s.y)) for s in plate.sites} == places
+
+
+@pytest.mark.parametrize(
+    "name", ["imagexpress_guid_layout/2023-02-21", "imagexpress_htd_3420_3433/9987_Plate_3433"]
+)
+def test_stage_positions_of_metaxpress_are_those_of_the_files(name: str, tmp_path: Path) -> None:
+    folder = data_set(name.partition("/")[0]) / name.partition("/")[2]
+
+    result = convert(tmp_path, experiment(folder), until="metaconfig")
+
+    sites = result.layout.plates[0].sites
+    for row in result.planes:
+        with tifffile.TiffFile(folder / row["file"]) as tiff:
+            said = tiff.metaseries_metadata["PlaneInfo"]
+        site = sites[row["site"]]
+        place = said["stage-position-y"], said["stage-position-x"]
+        # The stage moves by less than a tenth of a pixel between the planes of a site.
+        assert (site.stage_y_um, site.stage_x_um) == pytest.approx(place, abs=0.1)
+    assert len({(s.stage_y_um, s.stage_x_um) for s in sites}) == 4
 
 
 def test_fields_of_an_operetta_lie_beside_each_other(tmp_path: Path) -> None:
