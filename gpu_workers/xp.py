@@ -2,7 +2,9 @@
 
 An operation of `gpu_workers.imaging` is one public function. Its body works on host memory; a half
 for the device registers with `device_half`, and the namespace of the first argument decides which
-one runs. Nothing is copied behind a caller's back: steps call `to_device` once and `to_host` once.
+one runs. The halves lie in `gpu_workers.imaging.device`, which is imported with the first array of a
+device that an operation meets. Nothing is copied behind a caller's back: steps call `to_device` once
+and `to_host` once.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from gpu_workers.errors import UserError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+HALVES = "gpu_workers.imaging.device"
 
 _device_halves: dict[str, Callable[..., Any]] = {}
 
@@ -38,6 +42,18 @@ def namespace(*arrays: Any) -> Any:
     if on_device and found != {"cupy"}:
         raise TypeError("host and device arrays are mixed")
     return import_module("cupy") if on_device else np
+
+
+def ndimage(*arrays: Any) -> Any:
+    """Return scipy.ndimage for arrays in host memory, cupyx.scipy.ndimage for those on a device.
+
+    Raises
+    ------
+    TypeError
+        Host and device arrays are mixed.
+    """
+    on_host = namespace(*arrays) is np
+    return import_module("scipy.ndimage" if on_host else "cupyx.scipy.ndimage")
 
 
 @cache
@@ -72,6 +88,15 @@ def to_host(array: Any) -> np.ndarray:
     return np.asarray(import_module("cupy").asnumpy(array))
 
 
+def wait() -> None:
+    """Return when the device has done everything that it was told to do."""
+    import_module("cupy").cuda.runtime.deviceSynchronize()
+
+
+def _path(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__name__}"
+
+
 def operation(function: Callable[P, R]) -> Callable[P, R]:
     """Make a host function choose its device half when its first argument lies on a device.
 
@@ -80,14 +105,15 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
     UserError
         The array lies on a device and the operation has no device half (``no_gpu_implementation``).
     """
-    name = function.__name__
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if namespace(args[0]) is np:
             return function(*args, **kwargs)
-        half = _device_halves.get(name)
+        import_module(HALVES)
+        half = _device_halves.get(_path(function))
         if half is None:
+            name = function.__name__
             raise UserError(f"{name} has no GPU implementation", code="no_gpu_implementation")
         result: R = half(*args, **kwargs)
         return result
@@ -95,11 +121,17 @@ def operation(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def operations_with_halves() -> frozenset[str]:
+    """Return the operations that also work on arrays of a device, as ``module.function``."""
+    import_module(HALVES)
+    return frozenset(_device_halves)
+
+
 def device_half(of: Callable[P, R]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Register the decorated function as the device half of the operation `of`."""
 
     def register(half: Callable[P, R]) -> Callable[P, R]:
-        _device_halves[of.__name__] = half
+        _device_halves[_path(of)] = half
         return half
 
     return register

@@ -1,0 +1,17 @@
+"""Device halves of the operations of `gpu_workers.imaging`: importing this package registers them all.
+
+`gpu_workers.xp` imports it with the first array of a device. Nothing here imports cupy by itself: a
+half takes its namespace from its arrays, so that the same code runs on any that offers the functions.
+What cupy lacks are kernels of our own, in ``kernels/*.cu``.
+"""
+
+from gpu_workers.imaging.device import (
+    filters,
+    labels,
+    morphology,
+    regions,
+    thresholds,
+    watershed,
+)
+
+__all__ = ["filters", "labels", "morphology", "regions", "thresholds", "watershed"]
