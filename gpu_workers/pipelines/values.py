@@ -42,6 +42,7 @@ class Values:
     _host: dict[str, Any] = field(default_factory=dict)
     _device: dict[str, Any] = field(default_factory=dict)
     _features: dict[str, Features] = field(default_factory=dict)
+    _known: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def fill(
         self,
@@ -61,9 +62,10 @@ class Values:
             self._host[variable] = self._host[f"stack/{name}"]
 
     def put_labels(self, variable: str, labels: NDArray[np.int32], features: Features) -> None:
-        """Take a label image and what is known of its objects."""
+        """Take a label image and what is known of its objects; what is measured replaces that."""
         self._host[variable] = labels
         self._features[variable] = features
+        self._known[variable] = frozenset(features.columns)
 
     def features(self, variable: str) -> Features:
         """Return what was measured of the objects of a label image."""
@@ -132,7 +134,8 @@ class Values:
     def _add(self, use: Use, value: Features) -> None:
         variable = use.measured
         before = self.features(variable)
-        twice = before.columns.keys() & value.columns.keys()
+        known = self._known.get(variable, frozenset())
+        twice = (before.columns.keys() & value.columns.keys()) - known
         if twice:
             raise UserError(
                 f"{use.where}: {min(twice)} of {variable!r} is measured twice",
@@ -142,6 +145,7 @@ class Values:
         self._features[variable] = Features(
             {**before.columns, **columns}, {**before.units, **value.units}
         )
+        self._known[variable] = known - columns.keys()
 
     def nothing(self, use: Use) -> dict[str, Any]:
         """Return what a module gives where an image that it needs is missing."""

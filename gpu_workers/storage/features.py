@@ -59,8 +59,18 @@ def write_features(
     _write(path, {"index": index, **columns}, names)
 
 
-def write_index(path: Path, first: int, sites: NDArray[np.uint16], objects: SiteObjects) -> None:
-    """Write where a well's objects lie: site, t, z, label, centroid, box (plate px), is_border."""
+def write_index(
+    path: Path,
+    first: int,
+    sites: NDArray[np.uint16],
+    objects: SiteObjects,
+    *,
+    volumes: bool = False,
+) -> None:
+    """Write where a well's objects lie: site, t, z, label, centroid, box (plate px), is_border.
+
+    With `volumes` also z0 and z1: their first z plane and the one after their last.
+    """
     columns: dict[str, NDArray[Any]] = {
         "index": np.arange(first, first + objects.n, dtype=np.uint32),
         "site": sites,
@@ -73,6 +83,8 @@ def write_index(path: Path, first: int, sites: NDArray[np.uint16], objects: Site
     for i, name in enumerate(("y0", "x0", "y1", "x1")):
         columns[name] = np.ascontiguousarray(objects.box[:, i])
     columns["is_border"] = objects.is_border
+    if volumes:
+        columns["z0"], columns["z1"] = (np.ascontiguousarray(c) for c in objects.z_range.T)
     _write(path, columns, ("y", "x"))
 
 
@@ -135,6 +147,24 @@ class FeatureStore:
             return {}
         table = pa.concat_tables(tables)
         return {name: table[name].to_numpy() for name in table.column_names}
+
+    def well(
+        self, object_type: str, plate_id: str, well: str
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.float32]]]:
+        """Return the columns of the index and all features of a well's objects; ({}, {}) without any.
+
+        Raises
+        ------
+        DataMissing
+            Unknown type or plate.
+        """
+        plate = self.manifest.plate(object_type, plate_id)
+        if not any(w.name == well and w.count for w in plate.wells):
+            return {}, {}
+        tables = [self._file(plate, kind, well).read() for kind in ("index", "features")]
+        place, values = ({n: t[n].to_numpy() for n in t.column_names} for t in tables)
+        values.pop("index")
+        return place, values
 
     def object(self, object_type: str, plate_id: str, index: int) -> dict[str, Any]:
         """Return everything known of one object; features that are missing are None.

@@ -60,7 +60,7 @@ class PlateObjects(Message):
     shard: int
     wells: tuple[WellObjects, ...]
     outlines: bool = True
-    """Whether there are vector outlines; regions of the layout have none."""
+    """Whether there are vector outlines; regions of the layout and points have none."""
 
     def well_of(self, index: int) -> WellObjects:
         """Return the well that holds an object.
@@ -84,6 +84,8 @@ class TypeObjects(Message):
 
     name: str
     parent: str | None = None
+    representation: Literal["polygons", "points"] = "polygons"
+    """points: label images show a small disc at each centre."""
     features: tuple[FeatureDescription, ...]
     plates: tuple[PlateObjects, ...]
 
@@ -107,6 +109,14 @@ class ObjectsManifest(Message):
     """Whether these are the regions of the layout and not what a pipeline found."""
     channels: dict[str, str] = {}
     """Variable of the pipeline -> channel."""
+    dimensions: Literal[2, 3] = 2
+    """3: an object reaches over several z planes, of which each label image shows its part."""
+    given: dict[str, str] = {}
+    """Label image or derived channel that was used -> manifest it came from."""
+    modules: dict[str, int] = {}
+    """Modules that were used, and the version of each."""
+    code: str = ""
+    """Version of the program."""
     types: tuple[TypeObjects, ...]
 
     def plate(self, object_type: str, plate_id: str) -> PlateObjects:
@@ -228,11 +238,13 @@ class SiteObjects:
     Attributes
     ----------
     label, t, z
-        Number in its plane's label image, and the plane.
+        Number in its plane's label image, and the plane; that of the centroid in three dimensions.
     y, x
         float32: centroid, plate px.
     box
         int32, (n, 4): y0, x0, y1, x1, plate px, end excluded.
+    z_range
+        uint16, (n, 2): first z plane and the one after the last.
     is_border
         Whether it touches the edge of the site's image.
     owned
@@ -252,6 +264,7 @@ class SiteObjects:
     y: NDArray[np.float32]
     x: NDArray[np.float32]
     box: NDArray[np.int32]
+    z_range: NDArray[np.uint16]
     is_border: NDArray[np.bool_]
     owned: NDArray[np.bool_]
     features: NDArray[np.float32]

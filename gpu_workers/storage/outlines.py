@@ -32,8 +32,11 @@ class TooManyObjects(UserError):
     code = "too_many_objects"
 
 
-def write_outlines(path: Path, first: int, objects: SiteObjects) -> None:
-    """Write a well's outlines: index, t, z, box, starts of rings, corners from the box's corner."""
+def write_outlines(path: Path, first: int, objects: SiteObjects, *, volumes: bool = False) -> None:
+    """Write a well's outlines: index, t, z, box, starts of rings, corners from the box's corner.
+
+    With `volumes` also z0 and z1, the planes in which an outline is shown.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -54,6 +57,9 @@ def write_outlines(path: Path, first: int, objects: SiteObjects) -> None:
         "dy": pa.ListArray.from_arrays(points, pa.array(objects.dy)),
         "dx": pa.ListArray.from_arrays(points, pa.array(objects.dx)),
     }
+    if volumes:
+        ends_z = (pa.array(np.ascontiguousarray(c)) for c in objects.z_range.T)
+        columns["z0"], columns["z1"] = ends_z
     buffer = io.BytesIO()
     pq.write_table(
         pa.table(columns),
@@ -68,9 +74,9 @@ def write_outlines(path: Path, first: int, objects: SiteObjects) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _WellOutlines:
-    """A well's outlines, decoded: offsets and plate coordinates."""
+    """A well's outlines, decoded: offsets and plate coordinates; `place` is t, first z, end of z."""
 
-    plane: NDArray[np.uint16]
+    place: NDArray[np.int32]
     box: NDArray[np.int32]
     rings: NDArray[np.int64]
     points: NDArray[np.int64]
@@ -78,7 +84,7 @@ class _WellOutlines:
 
     @property
     def nbytes(self) -> int:
-        return sum(a.nbytes for a in (self.plane, self.box, self.rings, self.points, self.yx))
+        return sum(a.nbytes for a in (self.place, self.box, self.rings, self.points, self.yx))
 
 
 def _decode(path: Path) -> _WellOutlines:
@@ -92,8 +98,10 @@ def _decode(path: Path) -> _WellOutlines:
     starts = column["parts"].values.to_numpy() + np.repeat(ends[:-1], np.diff(rings))
     corners = [column[name].values.to_numpy().astype(np.int32) for name in ("dy", "dx")]
     yx = np.stack(corners, axis=1) + np.repeat(box[:, :2], np.diff(ends), axis=0)
-    plane = np.stack([column[name].to_numpy() for name in ("t", "z")], axis=1)
-    return _WellOutlines(plane, box, rings, np.append(starts, ends[-1]), yx)
+    names = ("t", "z0", "z1") if "z0" in column else ("t", "z", "z")
+    place = np.stack([column[name].to_numpy().astype(np.int32) for name in names], axis=1)
+    place[:, 2] += 0 if "z0" in column else 1
+    return _WellOutlines(place, box, rings, np.append(starts, ends[-1]), yx)
 
 
 class _Cache:
@@ -340,7 +348,8 @@ def tile(
         outlines = _cache.well(root / plate.path / "outlines" / f"{well.name}.parquet")
         box = outlines.box
         here = (box[:, 0] < y1) & (box[:, 1] < x1) & (box[:, 2] > y0) & (box[:, 3] > x0)
-        rows = np.flatnonzero(here & (outlines.plane[:, 0] == t) & (outlines.plane[:, 1] == z))
+        at_t, z0, z1 = outlines.place.T
+        rows = np.flatnonzero(here & (at_t == t) & (z0 <= z) & (z1 > z))
         total += rows.size
         if total > limit:
             raise TooManyObjects(f"the tile holds more than {limit} {object_type}")

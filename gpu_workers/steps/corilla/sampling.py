@@ -16,7 +16,7 @@ from gpu_workers.imaging.illumination.flatfield import WORKING_SIDE, reduced
 from gpu_workers.imaging.illumination.intensities import IntensityHistogram
 from gpu_workers.messages import Message
 from gpu_workers.registry import Arguments, StepContext
-from gpu_workers.steps.jterator.recipe import choose_projection
+from gpu_workers.steps.jterator.pixels import choose_projection
 from gpu_workers.storage.illumination import Part
 from gpu_workers.storage.layout import Layout, load_layout
 from gpu_workers.storage.plates import Plates

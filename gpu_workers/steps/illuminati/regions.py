@@ -311,6 +311,7 @@ def _objects(box: NDArray[np.int32]) -> SiteObjects:
         y=((box[:, 0] + box[:, 2] - 1) / 2).astype(np.float32),
         x=((box[:, 1] + box[:, 3] - 1) / 2).astype(np.float32),
         box=box,
+        z_range=np.tile(np.array([0, 1], np.uint16), (n, 1)),
         is_border=np.zeros(n, np.bool_),
         owned=np.ones(n, np.bool_),
         features=np.empty((n, 0), np.float32),

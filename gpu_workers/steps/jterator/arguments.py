@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
 
 from gpu_workers.errors import UserError
 from gpu_workers.imaging.illumination.correction import Choice
+from gpu_workers.pipelines import library
+from gpu_workers.pipelines.binding import OBJECTS, bind, with_objects
 from gpu_workers.pipelines.description import Pipeline
 from gpu_workers.pipelines.templates import (
     NucleiAndCells,
@@ -16,24 +19,58 @@ from gpu_workers.pipelines.templates import (
     imported_objects,
     nuclei_and_cells,
 )
-from gpu_workers.pipelines.text import parse_pipeline
+from gpu_workers.pipelines.text import parse_pipeline, read_pipeline
 from gpu_workers.registry import Arguments
 from gpu_workers.steps.align import use
+
+Template = Literal[
+    "auto",
+    "nuclei_and_cells",
+    "imported_objects",
+    "nuclei",
+    "nuclei-cells-cytoplasm",
+    "spots-in-cells",
+    "tissue-he",
+    "time-lapse",
+    "measure",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNames:
+    """Label images that pipelines may use: made by people or other programs, and by earlier runs."""
+
+    given: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
 
 
 class JteratorArguments(Arguments):
     """Arguments of the step; those from `nuclei_channel` to `cytoplasm` set nuclei and cells."""
 
-    pipeline: dict[str, Any] | None = Field(
+    pipeline: dict[str, Any] | str | None = Field(
         None,
         title="Pipeline",
-        description="A pipeline as JSON; empty: a built-in one.",
+        description="A pipeline as YAML or JSON; empty: a built-in one.",
     )
-    template: Literal["auto", "nuclei_and_cells", "imported_objects"] = Field(
+    template: Template = Field(
         "auto",
         title="Built-in pipeline",
-        description="imported_objects: measure the objects whose labels came with the images (OME-Zarr);"
-        " auto: those if there are any, else nuclei and cells.",
+        description="nuclei_and_cells follows the options below. imported_objects: measure the objects"
+        " whose labels came with the images (OME-Zarr) or were uploaded; auto: those if there are any,"
+        " else nuclei and cells. The others come from the library; measure: more features of objects"
+        " that there are.",
+    )
+    template_channels: dict[str, str] = Field(
+        default_factory=dict,
+        title="Channels of the pipeline",
+        description="What the pipeline calls a channel -> channel of the experiment; those left out are"
+        " chosen by their names.",
+    )
+    template_objects: tuple[str, ...] = Field(
+        (),
+        title="Given objects",
+        description="Objects of a pipeline of the library that it need not find, because there are label"
+        " images or objects of that name; measure: which to measure, empty: all.",
     )
     nuclei_channel: str | None = Field(
         None,
@@ -120,27 +157,37 @@ def _cells(arguments: JteratorArguments, nuclei: str, channels: tuple[str, ...])
     return found
 
 
-def pipeline_of(
-    arguments: JteratorArguments, channels: tuple[str, ...], imported: tuple[str, ...] = ()
+def _written(arguments: JteratorArguments) -> Pipeline | None:
+    """Return the pipeline that a person wrote, if any."""
+    written = arguments.pipeline
+    if written is None or (isinstance(written, str) and not written.strip()):
+        return None
+    found = read_pipeline(written) if isinstance(written, str) else parse_pipeline(written)
+    chosen = arguments.template_channels
+    return found.model_copy(
+        update={
+            "channels": {v: chosen.get(c, c) for v, c in found.channels.items()},
+            "stacks": {v: chosen.get(c, c) for v, c in found.stacks.items()},
+        }
+    )
+
+
+def _from_library(
+    arguments: JteratorArguments, channels: tuple[str, ...], labels: LabelNames
 ) -> Pipeline:
-    """Return the pipeline to run.
+    pipeline = library.load(arguments.template)
+    given = arguments.template_objects
+    if not given and OBJECTS in pipeline.labels.values():
+        given = tuple(dict.fromkeys((*labels.given, *labels.made)))
+        if not given:
+            raise UserError(
+                "there are no objects to measure yet: run another pipeline, or upload label images",
+                code="unknown_labels",
+            )
+    return bind(with_objects(pipeline, given), channels, arguments.template_channels)
 
-    Parameters
-    ----------
-    imported
-        Names of the label images that came with the images.
 
-    Raises
-    ------
-    UserError
-        It is malformed, names a channel that isn't there, or needs labels and none were imported.
-    """
-    if arguments.pipeline is not None:
-        return parse_pipeline(arguments.pipeline)
-    if arguments.template == "imported_objects" and not imported:
-        raise UserError("no labels were imported with the images", code="unknown_labels")
-    if imported and arguments.template != "nuclei_and_cells":
-        return imported_objects(imported)
+def _nuclei_and_cells(arguments: JteratorArguments, channels: tuple[str, ...]) -> Pipeline:
     if not channels:
         raise UserError("the experiment has no channel", code="missing_channel")
     named = arguments.nuclei_channel
@@ -157,3 +204,26 @@ def pipeline_of(
         cytoplasm=arguments.cytoplasm,
     )
     return nuclei_and_cells(options)
+
+
+def pipeline_of(
+    arguments: JteratorArguments, channels: tuple[str, ...], labels: LabelNames
+) -> Pipeline:
+    """Return the pipeline to run.
+
+    Raises
+    ------
+    UserError
+        It is malformed, names a channel that isn't there, or needs labels and there are none.
+    """
+    written = _written(arguments)
+    if written is not None:
+        return written
+    if arguments.template not in ("auto", "nuclei_and_cells", "imported_objects"):
+        return _from_library(arguments, channels, labels)
+    if arguments.template == "imported_objects" and not labels.given:
+        message = "no labels were imported with the images or uploaded"
+        raise UserError(message, code="unknown_labels")
+    if labels.given and arguments.template != "nuclei_and_cells":
+        return imported_objects(labels.given)
+    return _nuclei_and_cells(arguments, channels)

@@ -6,7 +6,7 @@ well's objects are one range. Entry points: `assign_indices`, `write_well`, `Sit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,21 +116,35 @@ def _well_objects(
     return take(every, rows), where[rows].astype(np.uint16)
 
 
+@dataclass(frozen=True, slots=True)
+class TypeTables:
+    """What is written of the objects of a type: its features, outlines unless they are points."""
+
+    features: tuple[str, ...]
+    outlines: bool = True
+    volumes: bool = False
+
+
 def write_well(
-    root: Path, key: str, plate: PlateLayout, well: str, features: dict[str, tuple[str, ...]]
+    root: Path, key: str, plate: PlateLayout, well: str, types: Mapping[str, TypeTables]
 ) -> int:
-    """Write a well's tables for each type (name -> its features); return the number of rows."""
+    """Write a well's tables for each type; return the number of rows."""
     boxes: Json = {}
     total = 0
-    for name, names in features.items():
+    for name, wanted in types.items():
         first, count = well_ranges(root, key, plate, name)[well]
         if not count:
             continue
         objects, sites = _well_objects(root, key, plate, well, name)
         folder = root / plate_folder(key, name, plate)
-        write_features(folder / "features" / f"{well}.parquet", first, names, objects.features)
-        write_index(folder / "index" / f"{well}.parquet", first, sites, objects)
-        write_outlines(folder / "outlines" / f"{well}.parquet", first, objects)
+        write_features(
+            folder / "features" / f"{well}.parquet", first, wanted.features, objects.features
+        )
+        volumes = wanted.volumes
+        write_index(folder / "index" / f"{well}.parquet", first, sites, objects, volumes=volumes)
+        if wanted.outlines:
+            path = folder / "outlines" / f"{well}.parquet"
+            write_outlines(path, first, objects, volumes=volumes)
         low, high = objects.box[:, :2].min(axis=0), objects.box[:, 2:].max(axis=0)
         boxes[name] = [int(v) for v in (*low, *high)]
         total += count
@@ -148,6 +162,8 @@ class SiteIndices:
         t, z, label and owned of each object, ordered by t, z, label.
     first
         int64, (time points,): first index of the site at each time point.
+    volumes
+        Whether objects reach over several z planes.
     """
 
     t: NDArray[np.uint16]
@@ -155,10 +171,18 @@ class SiteIndices:
     label: NDArray[np.uint32]
     owned: NDArray[np.bool_]
     first: NDArray[np.int64]
+    volumes: bool = False
 
     @classmethod
     def load(
-        cls, root: Path, key: str, plate: PlateLayout, object_type: str, site: int
+        cls,
+        root: Path,
+        key: str,
+        plate: PlateLayout,
+        object_type: str,
+        site: int,
+        *,
+        volumes: bool = False,
     ) -> SiteIndices:
         """Read what rounds 1 and 2 left of a site."""
         part = root / part_path(key, plate, site)
@@ -166,14 +190,14 @@ class SiteIndices:
         with np.load(root / indices_path(key, plate)) as data:
             first = data[f"{object_type}/first"][site]
         t, z, label, owned = columns
-        return cls(t, z, label, owned, first)
+        return cls(t, z, label, owned, first, volumes)
 
     def table(self, t: int, z: int) -> NDArray[np.uint32]:
         """Return the index of each label of a plane; 0 for background and copies that don't count."""
         now = self.t == t
         rank = np.cumsum(self.owned[now]) - 1
-        counts = self.owned[now] & (self.z[now] == z)
-        here = now & (self.z == z)
+        here = now if self.volumes else now & (self.z == z)
+        counts = self.owned[now] & here[now]
         size = int(self.label[here].max()) + 1 if here.any() else 1
         table = np.zeros(size, np.uint32)
         table[self.label[now][counts]] = self.first[t] + rank[counts]

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers.errors import UserError
-from gpu_workers.imaging.alignment.translation import Box
-from gpu_workers.imaging.labels import lookup
-from gpu_workers.imaging.outlines import trace_outlines
-from gpu_workers.imaging.ownership import overlap, owner_of
-from gpu_workers.imaging.regions import region_geometry
+from gpu_workers.imaging.ownership import overlap
 from gpu_workers.messages import Problem
-from gpu_workers.pipelines.prepared import ObjectsFound
+from gpu_workers.pipelines.prepared import Memory, Outcome
+from gpu_workers.steps.jterator.derived import SiteRanges
+from gpu_workers.steps.jterator.labels import Given
 from gpu_workers.steps.jterator.recipe import Recipe
+from gpu_workers.steps.jterator.tables import Owners, Plane, object_table
 from gpu_workers.storage.layout import PlateLayout, SiteLayout
-from gpu_workers.storage.objects import SiteObjects, join, part_path, save_part, site_labels
-
-INT16_MAX = 32767
-
-
-@dataclass(frozen=True, slots=True)
-class Plane:
-    """Where one image stands: its site and those that overlap it, t and z; `seen` is what it shows."""
-
-    site: SiteLayout
-    rivals: tuple[SiteLayout, ...]
-    seen: Box
-    t: int
-    z: int
+from gpu_workers.storage.objects import (
+    SiteObjects,
+    join,
+    part_path,
+    save_part,
+    site_labels,
+    take,
+)
 
 
 def rivals(plate: PlateLayout, site: SiteLayout) -> tuple[SiteLayout, ...]:
@@ -39,121 +32,92 @@ def rivals(plate: PlateLayout, site: SiteLayout) -> tuple[SiteLayout, ...]:
     return tuple(s for s in plate.sites if s.index == site.index or overlap(s, site))
 
 
-@dataclass(slots=True)
-class _Owners:
-    """Which labels of each type count in one plane, for the types that follow their parent."""
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is made of one site."""
 
-    by_type: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
-    known: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    recipe: Recipe
+    key: str
+    plate: PlateLayout
+    site: SiteLayout
 
-    def decide(
-        self,
-        name: str,
-        parent: str | None,
-        labels: NDArray[np.int32],
-        own: NDArray[np.bool_],
-    ) -> NDArray[np.bool_]:
-        """Return whether each label counts: as its parent of the same number does, if there is one."""
-        owned = own
-        if parent is not None:
-            has_parent = lookup(labels, self.known[parent])
-            owned = np.where(has_parent, lookup(labels, self.by_type[parent]), own)
-        size = int(labels.max()) + 1 if labels.size else 1
-        self.by_type[name] = np.zeros(size, np.bool_)
-        self.known[name] = np.zeros(size, np.bool_)
-        self.by_type[name][labels] = owned
-        self.known[name][labels] = True
-        return owned
+    @property
+    def root(self) -> Path:
+        return self.recipe.context.root
+
+    @property
+    def where(self) -> str:
+        site = self.site
+        return f"plate {self.plate.name}, well {site.well}, site {site.name}"
 
 
-def _table(
-    found: ObjectsFound,
-    names: tuple[str, ...],
-    plane: Plane,
-    owners: _Owners,
-    kinship: tuple[str, str | None],
-) -> SiteObjects:
-    """Return the objects of one type in one plane."""
-    site = plane.site
-    geometry = region_geometry(found.labels)
-    rows = np.flatnonzero(geometry.area > 0)
-    labels = (rows + 1).astype(np.int32)
-    box = geometry.box[rows]
-    if box.size and (box[:, 2:] - box[:, :2]).max() > INT16_MAX:
-        raise UserError(
-            f"an object in site {site.name} is larger than {INT16_MAX} px", code="object_too_large"
-        )
-    y, x = geometry.y[rows] + site.y, geometry.x[rows] + site.x
-    own = owner_of(y, x, plane.rivals) == site.index
-    outlines = trace_outlines(found.labels)
-    per_object = np.diff(outlines.points[outlines.rings])
-    corner = np.array([site.y, site.x, site.y, site.x], np.int32)
-    edge = np.array(plane.seen, np.int32)
-    features = [np.asarray(found.columns[name])[rows] for name in names]
-    return SiteObjects(
-        label=labels.astype(np.uint32),
-        t=np.full(rows.size, plane.t, np.uint16),
-        z=np.full(rows.size, plane.z, np.uint16),
-        y=y.astype(np.float32),
-        x=x.astype(np.float32),
-        box=box + corner,
-        is_border=np.any([box[:, :2] <= edge[:2], box[:, 2:] >= edge[2:]], axis=(0, 2)),
-        owned=owners.decide(*kinship, labels, own),
-        features=np.stack(features, axis=1).astype(np.float32)
-        if features
-        else np.zeros((rows.size, 0), np.float32),
-        rings=outlines.rings,
-        points=outlines.points,
-        dy=(outlines.y - np.repeat(box[:, 0], per_object)).astype(np.int16),
-        dx=(outlines.x - np.repeat(box[:, 1], per_object)).astype(np.int16),
+def _missing(work: _Work, t: int, z: int, channels: list[str]) -> Problem:
+    pipeline = work.recipe.prepared.pipeline
+    named = {*pipeline.channels.values(), *pipeline.stacks.values()}
+    effect = (
+        "no objects were looked for"
+        if named.intersection(channels)
+        else "its measurements are missing"
     )
-
-
-def _missing(recipe: Recipe, plate: PlateLayout, plane: Plane, channels: list[str]) -> Problem:
-    used = sorted(set(channels) & set(recipe.prepared.pipeline.channels.values()))
-    effect = "no objects were looked for" if used else "its measurements are missing"
-    where = f"plate {plate.name}, well {plane.site.well}, site {plane.site.name}"
+    at = f"{work.where}, t {t}" + ("" if work.recipe.volumes else f", z {z}")
     return Problem(
-        code="missing_plane",
-        message=f"{where}, t {plane.t}, z {plane.z}: no image of {', '.join(channels)}: {effect}",
+        code="missing_plane", message=f"{at}: no image of {', '.join(channels)}: {effect}"
     )
 
 
-def _without_labels(
-    recipe: Recipe, plate: PlateLayout, plane: Plane, imported: Collection[str]
-) -> list[Problem]:
-    lacking = sorted(set(recipe.prepared.pipeline.labels.values()) - set(imported))
+def _without_labels(work: _Work, t: int, given: Collection[str]) -> list[Problem]:
+    lacking = sorted(set(work.recipe.prepared.pipeline.labels.values()) - set(given))
     if not lacking:
         return []
-    where = f"plate {plate.name}, well {plane.site.well}, site {plane.site.name}"
-    message = f"{where}, t {plane.t}: no labels {', '.join(lacking)} were imported"
+    message = f"{work.where}, t {t}: there are no labels {', '.join(lacking)}"
     return [Problem(code="missing_labels", message=message)]
 
 
-def _analyse_plane(
-    recipe: Recipe, key: str, plate: PlateLayout, plane: Plane
-) -> tuple[dict[str, SiteObjects], list[Problem]]:
-    site = plane.site
-    images = recipe.read(plate.id, site.index, plane.t, plane.z)
-    absent = [name for name, image in images.items() if image is None]
-    problems = [_missing(recipe, plate, plane, absent)] if absent else []
-    imported = recipe.read_labels(plate.id, site.index, plane.t, plane.z)
-    problems += _without_labels(recipe, plate, plane, imported)
-    found = recipe.prepared.run(images, (site.height, site.width), imported)
-    owners = _Owners()
+def _process(
+    work: _Work, t: int, z: int, memory: Memory | None
+) -> tuple[Outcome, Mapping[str, Given]]:
+    """Run the pipeline on one plane or stack."""
+    recipe = work.recipe
+    images = recipe.images(work.plate.id, work.site, t, z)
+    every = {**images.channels, **images.stacks}
+    absent = [name for name, image in every.items() if image is None]
+    problems = [_missing(work, t, z, absent)] if absent else []
+    given = recipe.given_labels(work.plate.id, work.site, t, z)
+    recipe.context.problems.extend(problems + _without_labels(work, t, given))
+    images = replace(images, labels={name: g.objects for name, g in given.items()})
+    return recipe.prepared.process(images, memory, recipe.context.backend), given
+
+
+def _counted(work: _Work, variable: str, given: Mapping[str, Given]) -> NDArray[np.int64] | None:
+    """Return the labels that count of an object type that the pipeline took as it is."""
+    name = work.recipe.prepared.pipeline.labels.get(variable)
+    return given[name].counted if name is not None and name in given else None
+
+
+def _keep(
+    work: _Work, plane: Plane, outcome: Outcome, given: Mapping[str, Given]
+) -> dict[str, SiteObjects]:
+    """Write the labels of a plane or stack; return the tables of its objects."""
+    recipe, owners = work.recipe, Owners()
     tables = {}
     for output in recipe.prepared.pipeline.objects:
-        objects = found[output.name]
         names = recipe.feature_names(output.name)
-        kinship = (output.name, output.parent)
-        tables[output.name] = _table(objects, names, plane, owners, kinship)
-        store = site_labels(recipe.context.root, key, output.name, plate)
-        store.write(site, plane.t, plane.z, objects.labels)
-    return tables, problems
+        counted = _counted(work, output.labels, given)
+        found = outcome.objects[output.name]
+        table, kept = object_table(found, names, plane, output, owners, counted)
+        store = site_labels(work.root, work.key, output.name, work.plate)
+        for number, image in enumerate(kept if kept.ndim == 3 else kept[None]):
+            store.write(work.site, plane.t, plane.z + number, image)
+        if recipe.volumes:
+            table = take(table, np.lexsort((table.label, table.z)))
+        tables[output.name] = table
+    return tables
 
 
 def analyse_site(recipe: Recipe, key: str, plate: PlateLayout, site: SiteLayout) -> dict[str, int]:
     """Find and measure a site's objects over t and z; write labels and what later rounds need.
+
+    Time points run in their order: modules that track objects remember the one before.
 
     Returns how many objects of each type count.
 
@@ -162,18 +126,23 @@ def analyse_site(recipe: Recipe, key: str, plate: PlateLayout, site: SiteLayout)
     UserError
         A module cannot work with an image.
     """
+    work = _Work(recipe, key, plate, site)
     near, seen = rivals(plate, site), recipe.seen(plate.id, site)
     tables: dict[str, list[SiteObjects]] = {name: [] for name in recipe.types}
-    for t, z in np.ndindex(recipe.layout.n_tpoints, recipe.n_zplanes):
-        found, problems = _analyse_plane(recipe, key, plate, Plane(site, near, seen, t, z))
-        recipe.context.problems.extend(problems)
+    memory: dict[int, Memory] = {}
+    ranges = SiteRanges(recipe, key, plate, site)
+    for t, z in np.ndindex(recipe.layout.n_tpoints, 1 if recipe.volumes else recipe.n_zplanes):
+        outcome, given = _process(work, t, z, memory.get(z))
+        memory[z] = outcome.memory
+        ranges.keep(t, z, outcome.images)
+        found = _keep(work, Plane(site, near, seen, t, z), outcome, given)
         for name, table in found.items():
             tables[name].append(table)
+    ranges.finish()
     joined = {name: join(parts) for name, parts in tables.items()}
     for name in recipe.types:
-        store = site_labels(recipe.context.root, key, name, plate)
+        store = site_labels(work.root, key, name, plate)
         size = (recipe.layout.n_tpoints, recipe.n_zplanes)
-        z_step = None if recipe.projection else recipe.layout.z_step_um
-        store.write_metadata(site, *size, recipe.layout.pixel_size_um, z_step)
-    save_part(recipe.context.root / part_path(key, plate, site.index), joined)
+        store.write_metadata(site, *size, recipe.layout.pixel_size_um, recipe.z_step_um)
+    save_part(work.root / part_path(key, plate, site.index), joined)
     return {name: int(table.owned.sum()) for name, table in joined.items()}

@@ -13,16 +13,19 @@ from gpu_workers.imaging.mosaic import downsample_labels
 from gpu_workers.messages import Json, Message, Plan
 from gpu_workers.registry import Step, StepContext, StepOutput
 from gpu_workers.steps.illuminati.planning import BuildBatch, build_batches
+from gpu_workers.steps.jterator import derived
 from gpu_workers.steps.jterator.arguments import JteratorArguments
+from gpu_workers.steps.jterator.derived import DerivedBatch
 from gpu_workers.steps.jterator.indices import (
     SiteIndices,
+    TypeTables,
     assign_indices,
     write_well,
 )
 from gpu_workers.steps.jterator.painting import IndexPainter, reader
 from gpu_workers.steps.jterator.recipe import Recipe
 from gpu_workers.steps.jterator.sites import analyse_site
-from gpu_workers.steps.jterator.summary import summarise
+from gpu_workers.steps.jterator.summary import provenance, summarise
 from gpu_workers.storage import paths
 from gpu_workers.storage.layout import PlateLayout, SiteLayout
 from gpu_workers.storage.objects import manifest_path, ordered_wells, site_labels
@@ -31,6 +34,8 @@ from gpu_workers.storage.pyramid import Round, plan_rounds
 WELLS_PER_JOB = 16
 # Label images, outlines and tables of one type take about this many bytes per pixel of the site.
 BYTES_PER_PIXEL = 0.15
+# Derived images hardly shrink: four bytes for pipelines, two for the map and a third of them above.
+DERIVED_BYTES_PER_PIXEL = 6
 
 
 class SitesBatch(Message):
@@ -65,7 +70,7 @@ class MosaicBatch(Message):
 
 
 T = TypeVar("T")
-Batch = SitesBatch | IndexBatch | WellsBatch | MosaicBatch
+Batch = SitesBatch | IndexBatch | WellsBatch | MosaicBatch | DerivedBatch
 
 
 @cache
@@ -76,20 +81,23 @@ def _batches() -> TypeAdapter[Batch]:
 class Jterator(Step[JteratorArguments]):
     """Find and measure objects.
 
-    Rounds: sites; one index per plate; tables of wells and the finest levels of the index mosaics;
-    their coarser levels.
+    Rounds: sites; one index per plate; tables of wells and the finest levels of the index mosaics and
+    of those of derived channels; their coarser levels.
     """
 
     name: ClassVar[str] = "jterator"
     title: ClassVar[str] = "Analyse images"
     help: ClassVar[str] = "Find objects such as nuclei and cells in every image and measure them."
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("layout", "plates")
+    backends: ClassVar[tuple[str, ...]] = ("cpu", "gpu")
     Arguments: ClassVar[type[JteratorArguments]] = JteratorArguments
 
     def plan(self, context: StepContext, arguments: JteratorArguments) -> Plan:
         """List the jobs; raises UserError where the pipeline cannot run on this experiment."""
         recipe = Recipe.resolve(context, arguments)
+        recipe.check_memory()
+        context.problems.extend(recipe.problems())
         key = recipe.key(self.name, self.VERSION)
         rounds: list[list[Batch]] = [[], [], []]
         for plate in recipe.layout.plates:
@@ -99,21 +107,20 @@ class Jterator(Step[JteratorArguments]):
                 for part in _chunks(indices, arguments.batch_size)
             )
             rounds[1].append(IndexBatch(plate=plate.id))
-            wells = [w.name for w in ordered_wells(plate)]
+            wells = [w.name for w in ordered_wells(plate)] if recipe.types else []
             rounds[2].extend(
                 WellsBatch(plate=plate.id, wells=tuple(part))
                 for part in _chunks(wells, WELLS_PER_JOB)
             )
-            for number, batches in enumerate(_mosaic_rounds(recipe, key, plate), start=2):
-                if number == len(rounds):
-                    rounds.append([])
-                rounds[number].extend(batches)
-        pixels = sum(s.height * s.width for p in recipe.layout.plates for s in p.sites)
-        planes = recipe.layout.n_tpoints * recipe.n_zplanes * len(recipe.types)
+            for built in (_mosaic_rounds(recipe, key, plate), _derived_rounds(recipe, key, plate)):
+                for number, batches in enumerate(built, start=2):
+                    if number == len(rounds):
+                        rounds.append([])
+                    rounds[number].extend(batches)
         return Plan(
             key=key,
             rounds=tuple(tuple(b.model_dump(mode="json") for b in r) for r in rounds if r),
-            bytes_to_write=int(pixels * planes * BYTES_PER_PIXEL),
+            bytes_to_write=_bytes_to_write(recipe),
         )
 
     def run(self, context: StepContext, arguments: JteratorArguments, batch: Json) -> StepOutput:
@@ -122,28 +129,55 @@ class Jterator(Step[JteratorArguments]):
         work = _batches().validate_python(batch)
         if isinstance(work, MosaicBatch):
             return _build(recipe, work)
+        if isinstance(work, DerivedBatch):
+            return derived.build(recipe, context.key, work)
         plate = recipe.layout.plate(work.plate)
         if isinstance(work, SitesBatch):
             return _analyse(recipe, plate, work)
         if isinstance(work, IndexBatch):
+            derived.join_ranges(recipe, context.key, plate)
             n = recipe.layout.n_tpoints
             totals = assign_indices(context.root, context.key, plate, recipe.types, n)
             return StepOutput({"objects": totals})
-        features = {name: recipe.feature_names(name) for name in recipe.types}
         rows = 0
         for done, well in enumerate(work.wells):
-            rows += write_well(context.root, context.key, plate, well, features)
+            rows += write_well(context.root, context.key, plate, well, _tables(recipe))
             context.progress((done + 1) / len(work.wells), f"well {well}")
         return StepOutput({"rows": rows})
 
     def collect(self, context: StepContext, arguments: JteratorArguments) -> StepOutput:
-        """Write metadata and the manifest; returns the number of objects of each type."""
+        """Write metadata and the manifests; returns the number of objects of each type."""
         recipe = Recipe.resolve(context, arguments)
-        manifest = summarise(recipe, context.key)
-        path = manifest_path(context.key)
-        paths.write_json(context.root / path, manifest.model_dump(mode="json"))
-        totals = {t.name: sum(p.n_objects for p in t.plates) for t in manifest.types}
-        return StepOutput({"objects": totals}, {"objects": path})
+        products: dict[str, str] = {}
+        totals: dict[str, int] = {}
+        if recipe.types:
+            manifest = summarise(recipe, context.key)
+            products["objects"] = manifest_path(context.key)
+            path = context.root / products["objects"]
+            paths.write_json(path, manifest.model_dump(mode="json"))
+            totals = {t.name: sum(p.n_objects for p in t.plates) for t in manifest.types}
+        channels = derived.finish(recipe, context.key, provenance(recipe))
+        if channels is not None:
+            products["derived"] = channels
+        return StepOutput({"objects": totals}, products)
+
+
+def _bytes_to_write(recipe: Recipe) -> int:
+    pixels = sum(s.height * s.width for p in recipe.layout.plates for s in p.sites)
+    pixels *= recipe.layout.n_tpoints * recipe.n_zplanes
+    per_pixel = len(recipe.types) * BYTES_PER_PIXEL
+    per_pixel += len(derived.names_of(recipe)) * DERIVED_BYTES_PER_PIXEL
+    return int(pixels * per_pixel)
+
+
+def _tables(recipe: Recipe) -> dict[str, TypeTables]:
+    """Return what is written of each type."""
+    return {
+        o.name: TypeTables(
+            recipe.feature_names(o.name), o.representation == "polygons", recipe.volumes
+        )
+        for o in recipe.prepared.pipeline.objects
+    }
 
 
 def _chunks(values: list[T], size: int) -> list[list[T]]:
@@ -154,7 +188,11 @@ def _rounds(plate: PlateLayout) -> tuple[Round, ...]:
     return plan_rounds(plate.shard, plate.n_levels, 4)
 
 
-def _mosaic_rounds(recipe: Recipe, key: str, plate: PlateLayout) -> list[list[MosaicBatch]]:
+def _derived_rounds(recipe: Recipe, key: str, plate: PlateLayout) -> list[list[Batch]]:
+    return [list(batches) for batches in derived.derived_rounds(recipe, key, plate)]
+
+
+def _mosaic_rounds(recipe: Recipe, key: str, plate: PlateLayout) -> list[list[Batch]]:
     """Return the batches of each round of a plate's index mosaics."""
     sizes = (recipe.layout.n_tpoints, 1, recipe.n_zplanes)
     places = [(t, c, z) for t, c, z in np.ndindex(*sizes)]
@@ -188,9 +226,9 @@ def _build(recipe: Recipe, work: MosaicBatch) -> StepOutput:
 
     def table(site: SiteLayout) -> SiteIndices:
         if site.index not in tables:
-            tables[site.index] = SiteIndices.load(
-                context.root, context.key, plate, work.object_type, site.index
-            )
+            own = (plate, work.object_type, site.index)
+            volumes = recipe.volumes
+            tables[site.index] = SiteIndices.load(context.root, context.key, *own, volumes=volumes)
         return tables[site.index]
 
     painter = IndexPainter(plate, pyramid.shard, reader(labels.read, lambda s: table(s).table))

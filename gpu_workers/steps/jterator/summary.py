@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_workers.messages import Json
+from gpu_workers.pipelines.description import ObjectOutput
 from gpu_workers.pipelines.prepared import FeatureName
 from gpu_workers.steps.jterator.indices import boxes_path, well_ranges
 from gpu_workers.steps.jterator.recipe import Recipe
@@ -25,7 +27,9 @@ from gpu_workers.storage.objects import (
 )
 
 
-def describe(feature: FeatureName, values: NDArray[np.float32]) -> FeatureDescription:
+def describe(
+    feature: FeatureDescription | FeatureName, values: NDArray[np.float32]
+) -> FeatureDescription:
     """Return the spread of a feature's values; what isn't finite is missing."""
     finite = values[np.isfinite(values)]
     n_missing = int(values.size - finite.size)
@@ -54,12 +58,33 @@ def _wells(recipe: Recipe, key: str, plate: PlateLayout, name: str) -> Iterable[
         yield WellObjects(name=well.name, first=first, count=count, box=box)
 
 
-def _plate(recipe: Recipe, key: str, plate: PlateLayout, name: str) -> PlateObjects:
+def provenance(recipe: Recipe) -> Json:
+    """Return where results come from: pipeline, modules, program, and what was used besides plates."""
+    return {
+        "pipeline": recipe.prepared.pipeline.model_dump(mode="json"),
+        "modules": {u.module.name: u.module.VERSION for u in recipe.prepared.uses},
+        "code": recipe.context.code_version,
+        "given": recipe.given,
+    }
+
+
+def _features(recipe: Recipe, output: ObjectOutput) -> tuple[FeatureDescription, ...]:
+    """Return names and units of a type's features; those that were known before keep their units."""
+    source = recipe.given_source(output.labels)
+    known = recipe.labels.units(source) if source else {}
+    return tuple(
+        FeatureDescription(name=f.name, unit=f.unit or known.get(f.name))
+        for f in recipe.prepared.features[output.name]
+    )
+
+
+def _plate(recipe: Recipe, key: str, plate: PlateLayout, output: ObjectOutput) -> PlateObjects:
+    name = output.name
     pyramid = recipe.pyramid(key, name, plate)
     pyramid.write_metadata(
         name=f"{plate.name} {name}",
         pixel_size_um=recipe.layout.pixel_size_um,
-        z_step_um=None if recipe.projection else recipe.layout.z_step_um,
+        z_step_um=recipe.z_step_um,
         attributes={"image-label": {}},
     )
     site_labels(recipe.context.root, key, name, plate).write_group()
@@ -72,6 +97,7 @@ def _plate(recipe: Recipe, key: str, plate: PlateLayout, name: str) -> PlateObje
         levels=tuple(pyramid.levels),
         shard=pyramid.shard,
         wells=wells,
+        outlines=output.representation == "polygons",
     )
 
 
@@ -81,7 +107,7 @@ def _described(recipe: Recipe, manifest: ObjectsManifest) -> ObjectsManifest:
     types = []
     for found in manifest.types:
         described = []
-        for feature in recipe.prepared.features[found.name]:
+        for feature in found.features:
             name = feature.name
             columns = [store.columns(found.name, p.id, (name,))[name] for p in found.plates]
             described.append(describe(feature, np.concatenate(columns)))
@@ -92,27 +118,27 @@ def _described(recipe: Recipe, manifest: ObjectsManifest) -> ObjectsManifest:
 def summarise(recipe: Recipe, key: str) -> ObjectsManifest:
     """Write the images' metadata and return the manifest, which is still to be written."""
     pipeline = recipe.prepared.pipeline
-    types = []
-    for output in pipeline.objects:
-        features = recipe.prepared.features[output.name]
-        types.append(
-            TypeObjects(
-                name=output.name,
-                parent=output.parent,
-                features=tuple(FeatureDescription(name=f.name, unit=f.unit) for f in features),
-                plates=tuple(_plate(recipe, key, p, output.name) for p in recipe.layout.plates),
-            )
+    types = [
+        TypeObjects(
+            name=output.name,
+            parent=output.parent,
+            representation=output.representation,
+            features=_features(recipe, output),
+            plates=tuple(_plate(recipe, key, p, output) for p in recipe.layout.plates),
         )
+        for output in pipeline.objects
+    ]
     manifest = ObjectsManifest(
         key=key,
         layout=recipe.layout.key,
-        pipeline=pipeline.model_dump(mode="json"),
         projection=recipe.projection,
         corrected=recipe.arguments.correct,
         corrections=recipe.corrected,
         illumination=recipe.corrections.path if recipe.corrections else None,
         alignment=recipe.alignment.manifest.key if recipe.alignment else None,
         channels=dict(pipeline.channels),
+        dimensions=pipeline.dimensions,
         types=tuple(types),
+        **provenance(recipe),
     )
     return _described(recipe, manifest)

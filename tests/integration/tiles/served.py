@@ -79,6 +79,7 @@ def squares(per_row: int = 30) -> SiteObjects:
         y=(y + SIZE / 2 - 0.5).astype(np.float32),
         x=(x + SIZE / 2 - 0.5).astype(np.float32),
         box=np.stack([y, x, y + SIZE, x + SIZE], 1).astype(np.int32),
+        z_range=np.tile(np.array([0, 1], np.uint16), (n, 1)),
         is_border=(y == 0) | (x == 0),
         owned=np.ones(n, bool),
         features=(index * 0.5).astype(np.float32)[:, None],

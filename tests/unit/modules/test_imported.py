@@ -9,7 +9,7 @@ from gpu_workers.errors import UserError
 from gpu_workers.pipelines.description import Pipeline
 from gpu_workers.pipelines.prepared import ImportedObjects, prepare
 from gpu_workers.pipelines.templates import imported_objects as template
-from gpu_workers.steps.jterator.recipe import imported_objects
+from gpu_workers.steps.jterator.labels import imported_objects
 
 CHANNELS = ("DAPI",)
 
