@@ -96,8 +96,17 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "invert": "gpu_workers.modules.images.invert:invert",
         "label": "gpu_workers.modules.objects.label:label",
         "mask_objects": "gpu_workers.modules.objects.mask_objects:mask_objects",
+        "measure_colocalisation": (
+            "gpu_workers.modules.measure.measure_colocalisation:measure_colocalisation"
+        ),
+        "measure_granularity": (
+            "gpu_workers.modules.measure.measure_granularity:measure_granularity"
+        ),
         "measure_intensity": "gpu_workers.modules.measure.measure_intensity:measure_intensity",
         "measure_morphology": "gpu_workers.modules.measure.measure_morphology:measure_morphology",
+        "measure_radial_distribution": (
+            "gpu_workers.modules.measure.measure_radial_distribution:measure_radial_distribution"
+        ),
         "morphology": "gpu_workers.modules.masks.morphology:morphology",
         "project": "gpu_workers.modules.images.project:project",
         "rasterize": "gpu_workers.modules.objects.rasterize:rasterize",

@@ -62,7 +62,7 @@ def _correlation_below(a: Values, b: Values, limit_a: float, limit_b: float) -> 
     tiny = 1e-26 * count
     if aa <= tiny * mean_a * mean_a or bb <= tiny * mean_b * mean_b:
         return np.nan
-    return ab / np.sqrt(aa) / np.sqrt(bb)
+    return float(ab / np.sqrt(aa) / np.sqrt(bb))
 
 
 @njit(nogil=True, cache=True)

@@ -1,0 +1,82 @@
+"""Module: how intensity is distributed from the centres of objects to their edges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from gpu_workers.imaging.features.radial import radial_distribution
+from gpu_workers.modules.measure.assignment import (
+    Columns,
+    MeasureArguments,
+    assigned,
+    channel_columns,
+    n_labels,
+)
+from gpu_workers.modules.module import (
+    Channels,
+    Features,
+    LabelImage,
+    Measurements,
+    Setting,
+    module,
+)
+
+
+class MeasureRadialDistributionArguments(MeasureArguments):
+    bins: int = Field(4, ge=1, le=100, title="Rings", description="from the centre to the edge")
+    scaled: bool = Field(
+        True,
+        title="Scaled",
+        description="rings are fractions of the way to the edge; else of the maximum radius",
+    )
+    maximum_radius: float = Field(
+        100,
+        gt=0,
+        title="Maximum radius (px)",
+        description="when not scaled: where the last ring ends, the rest is overflow",
+    )
+
+
+@module(
+    title="Measure radial distribution",
+    help="Intensity of objects in rings from the centre to the edge.",
+    version=1,
+    outputs=("measurements",),
+    measures="assign_objects",
+    bytes_per_pixel=16,
+)
+def measure_radial_distribution(
+    arguments: MeasureRadialDistributionArguments,
+    extract_objects: LabelImage,
+    intensity_image: Channels,
+    setting: Setting,
+    assign_objects: LabelImage | None = None,
+) -> Measurements:
+    """Return ``RadialDistribution_<measure>-<ring>of<rings>_<channel>``.
+
+    All missing where a channel's plane is missing.
+    """
+    radius = None if arguments.scaled else arguments.maximum_radius
+
+    def measure(labels: LabelImage, image: NDArray[Any]) -> Columns:
+        return radial_distribution(labels, image, arguments.bins, radius)
+
+    nothing = np.zeros((1, 1), np.int32)
+    columns = channel_columns(
+        "RadialDistribution",
+        measure(nothing, nothing),
+        intensity_image,
+        n_labels(extract_objects),
+        lambda image: measure(extract_objects, image),
+    )
+    return assigned(
+        Features(columns, {}),
+        extract_objects,
+        assign_objects,
+        setting,
+        aggregated=arguments.aggregate,
+    )
