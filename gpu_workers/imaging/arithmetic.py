@@ -40,7 +40,9 @@ def saturated(values: Image, dtype: np.dtype) -> Image:
     if dtype.kind not in "ui":
         return values.astype(dtype)
     low, high = type_range(dtype)
-    held: Image = xp.clip(xp.rint(xp.nan_to_num(values, nan=0.0)), low, high).astype(dtype)
+    if values.dtype.kind == "f":
+        values = xp.rint(xp.nan_to_num(values, nan=0.0))
+    held: Image = xp.clip(values.astype(np.float64), low, high).astype(dtype)
     return held
 
 

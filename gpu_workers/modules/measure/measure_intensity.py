@@ -1,17 +1,21 @@
-"""Module: intensities of objects in all channels."""
+"""Module: intensities of objects in channels."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from gpu_workers.imaging.regions import intensity_statistics
+from gpu_workers.imaging.features.intensity import DESCRIPTIONS, intensity_features
+from gpu_workers.imaging.features.pixels import object_pixels
 from gpu_workers.modules.measure.assignment import (
-    Column,
+    Columns,
     MeasureArguments,
     assigned,
     channel_columns,
+    in_micrometres,
     n_labels,
 )
 from gpu_workers.modules.module import (
@@ -23,19 +27,51 @@ from gpu_workers.modules.module import (
     module,
 )
 
-_NAMES = ("max", "mean", "min", "sum", "std")
+_UNITS = {d.name: d.unit for d in DESCRIPTIONS if d.unit == "px"}
+
+Percentile = Annotated[int, Field(ge=0, le=100)]
 
 
 class MeasureIntensityArguments(MeasureArguments):
-    pass
+    measure_distribution: bool = Field(
+        True, title="Distribution", description="median, quartiles and median deviation"
+    )
+    percentiles: tuple[Percentile, ...] = Field((), title="Percentiles", description="further ones")
+    measure_edge: bool = Field(
+        True, title="Edge", description="statistics of the pixels along the object's edge"
+    )
+    measure_location: bool = Field(
+        True, title="Location", description="centre of mass, its displacement, the brightest pixel"
+    )
+
+
+def _is_wanted(arguments: MeasureIntensityArguments, name: str) -> bool:
+    if name.startswith("edge-"):
+        return arguments.measure_edge
+    if name.startswith(("center-", "max-", "mass-")):
+        return arguments.measure_location
+    if name in {"median", "lower-quartile", "upper-quartile", "mad"}:
+        return arguments.measure_distribution
+    return True
+
+
+def _units(columns: Columns, channels: Channels) -> dict[str, str]:
+    endings = [f"_{channel}" for channel in channels]
+    units = {}
+    for name in columns:
+        plain = next((name.removesuffix(e) for e in endings if name.endswith(e)), name)
+        if plain in _UNITS:
+            units[name] = _UNITS[plain]
+    return units
 
 
 @module(
     title="Measure intensity",
-    help="Mean, sum, minimum, maximum and standard deviation of every channel.",
-    version=1,
+    help="Intensities of objects in every channel: statistics, quantiles, edges, places.",
+    version=2,
     outputs=("measurements",),
     measures="assign_objects",
+    dimensions=(2, 3),
 )
 def measure_intensity(
     arguments: MeasureIntensityArguments,
@@ -44,17 +80,30 @@ def measure_intensity(
     setting: Setting,
     assign_objects: LabelImage | None = None,
 ) -> Measurements:
-    """Return ``Intensity_<statistic>_<channel>``; all missing where a channel's plane is missing."""
+    """Return ``Intensity_<statistic>_<channel>``; all missing where a channel's plane is missing.
 
-    def measure(image: NDArray[Any]) -> dict[str, Column]:
-        found = intensity_statistics(extract_objects, image)
-        return {name: getattr(found, name) for name in _NAMES}
+    In three dimensions the mass displacement is that in space where pixel size and distance of
+    planes are known, else planes count as pixels.
+    """
+    z_scale = 1.0
+    if setting.pixel_size_um and setting.z_step_um:
+        z_scale = setting.z_step_um / setting.pixel_size_um
+    pixels = object_pixels(extract_objects)
 
-    columns = channel_columns(
-        "Intensity", _NAMES, intensity_image, n_labels(extract_objects), measure
-    )
+    def measure(image: NDArray[Any]) -> Columns:
+        percentiles = arguments.percentiles
+        return intensity_features(
+            extract_objects, image, percentiles, z_scale=z_scale, pixels=pixels
+        )
+
+    empty = np.zeros((0,) * extract_objects.ndim, np.int32)
+    known = intensity_features(empty, empty, arguments.percentiles)
+    names = [name for name in known if _is_wanted(arguments, name)]
+    n = n_labels(extract_objects)
+    columns = channel_columns("Intensity", names, intensity_image, n, measure)
+    features = Features(columns, _units(columns, intensity_image))
     return assigned(
-        Features(columns, {}),
+        in_micrometres(features, setting, intensity_image),
         extract_objects,
         assign_objects,
         setting,
