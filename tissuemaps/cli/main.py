@@ -31,6 +31,8 @@ def _demo(arguments: Arguments) -> int:
 
 
 def _doctor(arguments: Arguments) -> int:
+    if arguments.gpu:
+        return int(import_module("tissuemaps.cli.doctor_gpu").doctor_gpu(arguments.image))
     return int(import_module("tissuemaps.cli.doctor").doctor(arguments))
 
 
@@ -97,9 +99,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     worker.set_defaults(function=_worker)
 
-    commands.add_parser(
+    doctor = commands.add_parser(
         "doctor", help="check installation, storage, services, queue and GPU"
-    ).set_defaults(function=_doctor)
+    )
+    doctor.add_argument(
+        "--gpu", action="store_true", help="compare every operation on CPU and GPU, and time both"
+    )
+    doctor.add_argument(
+        "--image", type=Path, metavar="FILE", help="with --gpu: also on an image of yours"
+    )
+    doctor.set_defaults(function=_doctor)
     backup = commands.add_parser(
         "backup", help="dump the database and list the files into a folder"
     )
