@@ -30,13 +30,14 @@ class AttemptState(models.TextChoices):
 
 
 class JobKind(models.TextChoices):
-    """What a job does for its parent (a step run, a tool result or an inspection)."""
+    """What a job does for its parent (a step run, a tool result, an inspection or a preview)."""
 
     PLAN = "plan"
     RUN = "run"
     COLLECT = "collect"
     TOOL = "tool"
     INSPECT = "inspect"
+    PREVIEW = "preview"
 
 
 class SpecTemplate(BaseModel):

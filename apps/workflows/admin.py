@@ -6,7 +6,14 @@ from typing import Any
 
 from django.contrib import admin
 
-from apps.workflows.models import SavedDescription, StageRun, StepPlan, StepRun, Workflow
+from apps.workflows.models import (
+    Preview,
+    SavedDescription,
+    StageRun,
+    StepPlan,
+    StepRun,
+    Workflow,
+)
 
 
 class _ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -64,3 +71,13 @@ class SavedDescriptionAdmin(_ReadOnly):
     list_display = ("experiment", "updated_at")
     search_fields = ("experiment__name",)
     list_select_related = ("experiment",)
+
+
+@admin.register(Preview)
+class PreviewAdmin(_ReadOnly):
+    """Pipelines tried on a few sites."""
+
+    list_display = ("experiment", "state", "created_by", "created_at")
+    list_filter = ("state",)
+    search_fields = ("experiment__name", "id")
+    list_select_related = ("experiment", "created_by")

@@ -130,3 +130,27 @@ class StepPlan(BaseModel):
 
     def __str__(self) -> str:
         return f"plan of {self.step_run_id}"
+
+
+class Preview(BaseModel):
+    """A pipeline tried on a few sites; what it makes lies in the folder ``previews/<id>``."""
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.CASCADE, related_name="previews"
+    )
+    pipeline = models.TextField(help_text="as it was written")
+    arguments = models.JSONField(default=dict, blank=True)
+    sites = models.JSONField(default=list)
+    state = models.CharField(max_length=10, choices=STATES, default=State.WAITING)
+    job = models.UUIDField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        ordering = ("-created_at", "id")
+        indexes = [models.Index(fields=["job"], name="preview_job")]
+
+    def __str__(self) -> str:
+        return f"preview of {self.experiment_id} ({self.state})"

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 STATES = ["waiting", "running", "succeeded", "failed", "killed", "skipped", "reused"]
 JOB_STATES = ["waiting", "queued", "running", "succeeded", "failed", "killed", "reused"]
-KINDS = ["plan", "run", "collect", "tool"]
+KINDS = ["plan", "run", "collect", "tool", "inspect", "preview"]
 
 
 class RegistryEntrySerializer(serializers.Serializer[Any]):
@@ -224,3 +224,80 @@ class EventListSerializer(serializers.Serializer[Any]):
     previous = serializers.CharField(allow_null=True)
     results = EventSerializer(many=True)
     newest = serializers.IntegerField()
+
+
+class PipelineTemplateSerializer(serializers.Serializer[Any]):
+    """A pipeline that comes along; `channels` are roles that the experiment's channels play."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    description = serializers.CharField()
+    channels = serializers.ListField(child=serializers.CharField())
+    object_types = serializers.ListField(child=serializers.CharField())
+    text = serializers.CharField(help_text="YAML")
+
+
+class PipelineTextSerializer(serializers.Serializer[Any]):
+    """A pipeline as text, YAML or JSON."""
+
+    pipeline = serializers.CharField(max_length=262_144, trim_whitespace=False)
+
+
+class PipelineProblemSerializer(serializers.Serializer[Any]):
+    """One thing wrong with a pipeline."""
+
+    code = serializers.CharField()
+    where = serializers.CharField(
+        help_text="such as modules.2 (smooth).arguments.sigma", allow_blank=True
+    )
+    message = serializers.CharField()
+    line = serializers.IntegerField(allow_null=True, help_text="of the text, from 1; if known")
+
+
+class PipelineCheckSerializer(serializers.Serializer[Any]):
+    """What a check found."""
+
+    problems = PipelineProblemSerializer(many=True)
+    modules = serializers.ListField(child=serializers.CharField())
+    object_types = serializers.ListField(child=serializers.CharField())
+    memory_bytes = serializers.IntegerField(
+        allow_null=True, help_text="that the images of the largest site take at their peak"
+    )
+
+
+class NewPreviewSerializer(serializers.Serializer[Any]):
+    """What to try a pipeline on."""
+
+    pipeline = serializers.CharField(max_length=262_144, trim_whitespace=False)
+    sites = serializers.ListField(
+        child=serializers.UUIDField(), max_length=10, required=False, default=list,
+        help_text="ids of sites; empty: one in the middle of the first plate",
+    )  # fmt: skip
+    t = serializers.IntegerField(required=False, default=0, min_value=0, max_value=1_000_000)
+    z = serializers.IntegerField(required=False, default=0, min_value=0, max_value=1_000_000)
+    arguments = serializers.DictField(
+        required=False, default=dict,
+        help_text="other arguments of the step jterator, such as projection or correct",
+    )  # fmt: skip
+
+
+class PreviewSerializer(serializers.Serializer[Any]):
+    """A preview in a list."""
+
+    id = serializers.UUIDField()
+    state = serializers.ChoiceField(choices=STATES)
+    sites = serializers.ListField(child=serializers.DictField())
+    error = FaultSerializer(allow_null=True)
+    created_at = serializers.DateTimeField()
+    created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
+
+
+class PreviewDetailSerializer(PreviewSerializer):
+    """A preview with what every module has made so far; files lie below ``files_url``."""
+
+    pipeline = serializers.CharField()
+    arguments = serializers.DictField()
+    files_url = serializers.CharField()
+    result = serializers.DictField(
+        help_text="features by object type; sites with modules, their outputs and seconds"
+    )

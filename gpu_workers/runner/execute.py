@@ -44,6 +44,8 @@ def _context(spec: JobSpec, root: Path, progress: Progress) -> StepContext:
         backend=spec.backend,
         progress=progress,
         problems=[],
+        limits=spec.limits,
+        code_version=code_version(),
     )
 
 
@@ -68,9 +70,20 @@ def _examine(spec: JobSpec, context: StepContext) -> Json:
     return {"output": found.model_dump(mode="json")}
 
 
+def _preview(spec: JobSpec, context: StepContext) -> Json:
+    """Try a pipeline on a few sites."""
+    from gpu_workers.steps.jterator.preview import preview_sites
+
+    entry = registry.load("steps", spec.name)()
+    output = preview_sites(context, _arguments(entry, spec), spec.batch)
+    return {"output": output.output}
+
+
 def _dispatch(spec: JobSpec, context: StepContext) -> Json:
     if spec.kind == "inspect":
         return _examine(spec, context)
+    if spec.kind == "preview":
+        return _preview(spec, context)
     if spec.kind == "tool":
         tool = registry.load("tools", spec.name)()
         output = tool.run(context, _arguments(tool, spec), spec.batch)

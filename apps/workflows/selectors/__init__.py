@@ -1,5 +1,13 @@
 """Reads of workflows, their types and their jobs."""
 
+from apps.workflows.selectors.pipelines import (
+    pipeline_check,
+    pipeline_templates,
+    preview_describe,
+    preview_file,
+    preview_get,
+    previews_list,
+)
 from apps.workflows.selectors.registries import modules_describe, readers_describe, steps_describe
 from apps.workflows.selectors.types import workflow_types
 from apps.workflows.selectors.workflows import (
@@ -27,6 +35,12 @@ __all__ = [
     "jobs_list",
     "modules_describe",
     "person_get",
+    "pipeline_check",
+    "pipeline_templates",
+    "preview_describe",
+    "preview_file",
+    "preview_get",
+    "previews_list",
     "readers_describe",
     "sees_whole",
     "steps_describe",

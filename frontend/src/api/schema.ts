@@ -628,6 +628,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/experiments/{experiment_id}/pipeline/check/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Check a pipeline against the experiment's channels and objects; nothing is run or kept. */
+        post: operations["pipeline_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/pipeline/preview/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List the previews of an experiment, newest first; 20 are kept. */
+        get: operations["preview_list"];
+        put?: never;
+        /** @description Try a pipeline on up to 10 sites, before every other job. */
+        post: operations["preview_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/pipeline/preview/{preview_id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Return how far a preview is and what every module has made so far. */
+        get: operations["preview_get"];
+        put?: never;
+        post?: never;
+        /** @description Stop a preview and delete its images. */
+        delete: operations["preview_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/pipeline/preview/{preview_id}/{site}/{output}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Return what a module made: PNG, NumPy's array format or Parquet, as its name ends. */
+        get: operations["preview_file_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/experiments/{experiment_id}/plates/": {
         parameters: {
             query?: never;
@@ -968,6 +1038,23 @@ export interface paths {
         };
         /** @description List the modules that are installed. */
         get: operations["module_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipeline-templates/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List the templates with their text. */
+        get: operations["pipeline_template_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1405,9 +1492,11 @@ export interface components {
          *     * `run` - run
          *     * `collect` - collect
          *     * `tool` - tool
+         *     * `inspect` - inspect
+         *     * `preview` - preview
          * @enum {string}
          */
-        JobKindEnum: "plan" | "run" | "collect" | "tool";
+        JobKindEnum: "plan" | "run" | "collect" | "tool" | "inspect" | "preview";
         JobPage: {
             next: string | null;
             previous: string | null;
@@ -1644,6 +1733,20 @@ export interface components {
             /** @default member */
             role: components["schemas"]["GroupRoleEnum"];
         };
+        /** @description What to try a pipeline on. */
+        NewPreviewRequest: {
+            pipeline: string;
+            /** @description ids of sites; empty: one in the middle of the first plate */
+            sites?: string[];
+            /** @default 0 */
+            t: number;
+            /** @default 0 */
+            z: number;
+            /** @description other arguments of the step jterator, such as projection or correct */
+            arguments?: {
+                [key: string]: unknown;
+            };
+        };
         /** @description A token with its text, shown once. */
         NewToken: {
             /** @description Return the text that the service handed over. */
@@ -1764,6 +1867,37 @@ export interface components {
          * @enum {string}
          */
         PhaseEnum: "plan" | "run" | "collect";
+        /** @description What a check found. */
+        PipelineCheck: {
+            problems: components["schemas"]["PipelineProblem"][];
+            modules: string[];
+            object_types: string[];
+            /** @description that the images of the largest site take at their peak */
+            memory_bytes: number | null;
+        };
+        /** @description One thing wrong with a pipeline. */
+        PipelineProblem: {
+            code: string;
+            /** @description such as modules.2 (smooth).arguments.sigma */
+            where: string;
+            message: string;
+            /** @description of the text, from 1; if known */
+            line: number | null;
+        };
+        /** @description A pipeline that comes along; `channels` are roles that the experiment's channels play. */
+        PipelineTemplate: {
+            name: string;
+            title: string;
+            description: string;
+            channels: string[];
+            object_types: string[];
+            /** @description YAML */
+            text: string;
+        };
+        /** @description A pipeline as text, YAML or JSON. */
+        PipelineTextRequest: {
+            pipeline: string;
+        };
         /** @description A channel's value; null where there is no pixel. */
         Pixel: {
             channel: number;
@@ -1837,6 +1971,46 @@ export interface components {
          * @enum {string}
          */
         PolicyEnum: "private" | "group_read" | "group_write";
+        /** @description A preview in a list. */
+        Preview: {
+            /** Format: uuid */
+            id: string;
+            state: components["schemas"]["WorkflowStateEnum"];
+            sites: {
+                [key: string]: unknown;
+            }[];
+            error: components["schemas"]["Fault"] | null;
+            /** Format: date-time */
+            created_at: string;
+            created_by?: string | null;
+        };
+        /** @description A preview with what every module has made so far; files lie below ``files_url``. */
+        PreviewDetail: {
+            /** Format: uuid */
+            id: string;
+            state: components["schemas"]["WorkflowStateEnum"];
+            sites: {
+                [key: string]: unknown;
+            }[];
+            error: components["schemas"]["Fault"] | null;
+            /** Format: date-time */
+            created_at: string;
+            created_by?: string | null;
+            pipeline: string;
+            arguments: {
+                [key: string]: unknown;
+            };
+            files_url: string;
+            /** @description features by object type; sites with modules, their outputs and seconds */
+            result: {
+                [key: string]: unknown;
+            };
+        };
+        PreviewPage: {
+            next: string | null;
+            previous: string | null;
+            results: components["schemas"]["Preview"][];
+        };
         /** @description What went wrong: a stable code, a sentence for a person, facts for a program. */
         Problem: {
             code: string;
@@ -3808,6 +3982,197 @@ export interface operations {
             };
         };
     };
+    pipeline_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PipelineTextRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineCheck"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_list: {
+        parameters: {
+            query?: {
+                /** @description where to go on; from `next` or `previous` */
+                cursor?: string;
+                /** @description rows a page, 100 unless told, at most 1000 */
+                page_size?: number;
+            };
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPreviewRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+                preview_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewDetail"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+                preview_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_file_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+                output: string;
+                preview_id: string;
+                site: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     plate_list: {
         parameters: {
             query?: {
@@ -4709,6 +5074,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RegistryEntry"][];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pipeline_template_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineTemplate"][];
                 };
             };
             default: {

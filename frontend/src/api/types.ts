@@ -60,6 +60,12 @@ export type Counts = Partial<Record<State, number>>;
 export type WorkflowSummary = Answer<"Workflow">;
 export type Job = Omit<Answer<"Job">, "error" | "problems"> & { error: Fault | null; problems: Problem[] };
 export type LogPart = Answer<"Log">;
+export type PipelineProblem = Omit<Answer<"PipelineProblem">, "line"> & { line: number | null };
+export type PipelineCheck = Omit<Answer<"PipelineCheck">, "problems" | "memory_bytes"> & {
+  problems: PipelineProblem[];
+  memory_bytes: number | null;
+};
+export type PipelineTemplate = Answer<"PipelineTemplate">;
 
 export type Illumination = Answer<"Illumination">;
 export type Alignment = Answer<"Alignment">;

@@ -6,8 +6,12 @@ import type { Entry, StepDescription } from "../api/types";
 import { ProblemNote } from "../ui/ProblemNote";
 import { SectionTitle } from "../ui/parts";
 import { ArgumentsForm } from "./ArgumentsForm";
+import { PipelineText } from "./PipelineText";
+
+const PIPELINE = "pipeline";
 
 export interface StepArgumentsProps {
+  experimentId: string;
   entry: Entry;
   step: StepDescription;
   disabled: boolean;
@@ -24,8 +28,24 @@ function faultsOf(error: Error | null, step: string): unknown {
   return error instanceof ApiError && error.extra.step === step ? error.extra.errors : undefined;
 }
 
+/** Return a pipeline as people edit it; one that a program stored as values becomes JSON. */
+function textOf(value: unknown): string {
+  if (value === null || value === undefined) return "";
+  return typeof value === "string" ? value : JSON.stringify(value, null, 2);
+}
+
+/** Return a step without one argument, for which the page has something better than a field. */
+function without(entry: Entry, name: string): Entry {
+  const { [name]: _shown, ...properties } = entry.schema.properties ?? {};
+  return { ...entry, schema: { ...entry.schema, properties } };
+}
+
 export function StepArguments(props: StepArgumentsProps) {
   const { entry, step, disabled, changed, error } = props;
+  const hasPipeline = PIPELINE in (entry.schema.properties ?? {});
+  // The form knows nothing of the pipeline and must not lose it.
+  const kept = (value: Record<string, unknown>) =>
+    hasPipeline ? { ...value, [PIPELINE]: step.arguments[PIPELINE] ?? null } : value;
   return (
     <section aria-label={`Arguments of ${step.name}`}>
       <SectionTitle
@@ -45,13 +65,23 @@ export function StepArguments(props: StepArgumentsProps) {
         <Text size="sm" c="dimmed">
           {entry.help}
         </Text>
+        {hasPipeline && (
+          <PipelineText
+            experimentId={props.experimentId}
+            value={textOf(step.arguments[PIPELINE])}
+            disabled={disabled || !step.active}
+            onChange={(text) =>
+              props.onChange({ arguments: { ...step.arguments, [PIPELINE]: text || null } })
+            }
+          />
+        )}
         <ArgumentsForm
           key={step.name}
-          step={entry}
+          step={hasPipeline ? without(entry, PIPELINE) : entry}
           value={step.arguments}
           disabled={disabled || !step.active}
           faults={faultsOf(error, step.name)}
-          onChange={(value) => props.onChange({ arguments: value })}
+          onChange={(value) => props.onChange({ arguments: kept(value) })}
         />
         <ProblemNote title="The description was not saved" error={error} />
         {!disabled && (

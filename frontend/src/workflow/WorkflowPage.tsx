@@ -58,7 +58,7 @@ export function WorkflowPage({ experimentId }: { experimentId: string }) {
   const edits = experiment.role !== "view";
   const unread = newest !== undefined && workflow === undefined;
   return (
-    <div className={`panes ${classes.layout}`}>
+    <div className={`panes ${classes.layout}`} data-wide={"pipeline" in (entry?.schema.properties ?? {})}>
       <Stack gap="md">
         <WorkflowState workflow={workflow} />
         <StepTree
@@ -79,6 +79,7 @@ export function WorkflowPage({ experimentId }: { experimentId: string }) {
       <div>
         {step && entry ? (
           <StepArguments
+            experimentId={experimentId}
             entry={entry}
             step={step}
             disabled={!edits}

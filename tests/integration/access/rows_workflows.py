@@ -5,8 +5,9 @@ from tests.integration.access.roles import EDIT, SIGNED_IN, VIEW, World, row
 
 def build(world: World) -> dict[str, object]:
     """Add a workflow that is at its end, with one step and one job."""
+    from apps.experiments.selectors import experiment_root
     from apps.jobs.models import Job, SpecTemplate
-    from apps.workflows.models import StageRun, StepRun, Workflow
+    from apps.workflows.models import Preview, StageRun, StepRun, Workflow
 
     workflow = Workflow.objects.create(
         experiment=world.experiment,
@@ -28,7 +29,17 @@ def build(world: World) -> dict[str, object]:
         template=template,
         parent=step.id,
     )
-    return {"workflow_id": workflow.id, "job_id": job.id}
+    preview = Preview.objects.create(experiment=world.experiment, pipeline="", state="succeeded")
+    picture = experiment_root(world.experiment.id) / f"previews/{preview.id}/0/0-mask.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"picture")
+    return {
+        "workflow_id": workflow.id,
+        "job_id": job.id,
+        "preview_id": preview.id,
+        "site": 0,
+        "output": "0-mask.png",
+    }
 
 
 DESCRIPTION = {"type": "no such type", "stages": []}
@@ -49,4 +60,11 @@ ROWS = [
     row("GET", "job", None, VIEW(200)),
     row("GET", "job-log", None, VIEW(200)),
     row("GET", "event-list?after=0", None, VIEW(200)),
+    row("GET", "pipeline-template-list", None, SIGNED_IN(200)),
+    row("POST", "pipeline-check", {"pipeline": "modules: []"}, VIEW(200)),
+    row("GET", "preview-list", None, VIEW(200)),
+    row("POST", "preview-list", {"pipeline": "modules: []"}, EDIT(409)),
+    row("GET", "preview", None, VIEW(200)),
+    row("DELETE", "preview", None, EDIT(204)),
+    row("GET", "preview-file", None, VIEW(200)),
 ]

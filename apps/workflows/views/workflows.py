@@ -1,4 +1,4 @@
-"""Endpoints of workflows, their jobs and the registries; `routes` is what the API includes."""
+"""Endpoints of workflows, their jobs and the registries."""
 
 from __future__ import annotations
 

@@ -1,0 +1,25 @@
+/** What the server makes of a pipeline's text, and the pipelines that come along. */
+
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { getJson, sendJson } from "../api/client";
+import { experimentPath, keys } from "../api/queries";
+import type { PipelineCheck, PipelineTemplate } from "../api/types";
+
+export function usePipelineCheck(experimentId: string, text: string) {
+  return useQuery({
+    queryKey: keys.part(experimentId, "pipeline-check", text),
+    queryFn: () =>
+      sendJson<PipelineCheck>("POST", `${experimentPath(experimentId)}pipeline/check/`, { pipeline: text }),
+    enabled: text.trim() !== "",
+    placeholderData: keepPreviousData,
+    retry: false,
+  });
+}
+
+export function usePipelineTemplates() {
+  return useQuery({
+    queryKey: ["pipeline-templates"],
+    queryFn: () => getJson<PipelineTemplate[]>("pipeline-templates/"),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+}

@@ -1,0 +1,192 @@
+"""Pipelines are checked where they are written, and tried on single sites with all that modules make."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from apps.accounts.models import User
+from apps.experiments.models import Channel, Experiment, Plate, Site
+from apps.experiments.selectors import experiment_root
+from apps.experiments.services import access_grant, folder_register
+from apps.workflows.models import Preview
+from tests.data_sets import data_set
+from tests.factories import (
+    AcquisitionFactory,
+    ExperimentFactory,
+    GroupFactory,
+    PlateFactory,
+    UserFactory,
+)
+from tests.integration.jobs.engine import Engine, root_of
+from tests.integration.workflows.test_workflows import Api, run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TEXT = """version: 1
+channels:
+  dna: DAPI
+modules:
+- module: threshold_otsu
+  inputs: {image: dna}
+  outputs: {mask: bright}
+- module: separate
+  inputs: {mask: bright}
+  outputs: {labels: nuclei}
+- module: measure_intensity
+  inputs: {extract_objects: nuclei, intensity_image: "*"}
+objects:
+- {name: Nuclei, labels: nuclei}
+"""
+
+
+@pytest.fixture
+def api(owner: User) -> Api:
+    experiment = ExperimentFactory(group=GroupFactory(members=[owner]), owner=owner)
+    root_of(experiment.id)
+    Channel.objects.create(experiment=experiment, index=0, name="DAPI", dtype="uint16")
+    return Api(owner, experiment)
+
+
+def check(api: Api, text: str) -> dict[str, Any]:
+    return dict(api.post("pipeline/check/", {"pipeline": text}, 200))
+
+
+def raw(api: Api, address: str) -> bytes:
+    """Return the bytes behind an address."""
+    answer = api.client.get(address)
+    assert answer.status_code == 200, answer
+    return b"".join(answer.streaming_content)
+
+
+def test_a_good_pipeline_has_no_problem(api: Api) -> None:
+    found = check(api, TEXT)
+
+    assert found["problems"] == []
+    assert found["object_types"] == ["Nuclei"]
+    assert found["modules"] == ["threshold_otsu", "separate", "measure_intensity"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "line"),
+    [
+        ("dna: DAPI", "dna: Hoechst", "unknown_channel", 3),
+        ("module: separate", "module: seperate", "unknown_module", 8),
+        ("{mask: bright}\n  outputs: {labels", "{mask: dna}\n  outputs: {labels", "wrong_type", 9),
+        ("version: 1", "version: [", "invalid_pipeline", 3),
+        ("modules:", "modul:", "invalid_pipeline", None),
+        ("Nuclei, labels", "Nuclei, colour: red, labels", "invalid_pipeline", 14),
+    ],
+)
+def test_problems_name_their_line(api: Api, old: str, new: str, code: str, line: int) -> None:
+    assert old in TEXT
+
+    problem = check(api, TEXT.replace(old, new, 1))["problems"][0]
+
+    assert (problem["code"], problem["line"]) == (code, line)
+
+
+def test_a_preview_needs_images(api: Api) -> None:
+    answer = api.post("pipeline/preview/", {"pipeline": TEXT}, expected=409)
+
+    assert answer["code"] == "missing_input"
+
+
+@pytest.fixture
+def converted(engine: Engine, owner: User, settings: Any) -> tuple[Engine, Api]:
+    """An experiment of a real plate whose images are converted."""
+    folder = data_set("imagexpress_htd_3420_3433") / "9987_Plate_3433"
+    settings.TISSUEMAPS_ROOTS = [Path(folder).parent]
+    experiment: Experiment = ExperimentFactory(group=GroupFactory(members=[owner]), owner=owner)
+    root_of(experiment.id)
+    acquisition = AcquisitionFactory(plate=PlateFactory(experiment=experiment))
+    folder_register(
+        user=owner, experiment_id=experiment.id, acquisition_id=acquisition.id, path=str(folder)
+    )
+    engine.worker(slots=1)
+    engine.worker("interactive", slots=1)
+    api = Api(owner, experiment)
+    body = api.get("workflow-description/")
+    body["stages"][0]["steps"][2]["arguments"]["projection"] = "max"
+    found = run(engine, api, api.post("workflows/", {"description": body, "until": "imextract"}))
+    assert found["state"] == "succeeded", found
+    return engine, api
+
+
+def tried(engine: Engine, api: Api, body: dict[str, Any]) -> dict[str, Any]:
+    made = api.post("pipeline/preview/", body)
+    path = f"pipeline/preview/{made['id']}/"
+    engine.until(lambda: api.get(path)["state"] not in ("waiting", "running"), 60)
+    return dict(api.get(path))
+
+
+@pytest.mark.data
+def test_a_preview_shows_what_every_module_makes(
+    converted: tuple[Engine, Api], owner: User
+) -> None:
+    engine, api = converted
+    sites = [str(s) for s in Site.objects.order_by("index").values_list("id", flat=True)[:2]]
+
+    found = tried(engine, api, {"pipeline": TEXT, "sites": sites})
+
+    assert found["state"] == "succeeded", found
+    assert [s["id"] for s in found["sites"]] == sites
+    first = found["result"]["sites"][0]
+    assert [m["module"] for m in first["modules"]] == [
+        "threshold_otsu", "separate", "measure_intensity",
+    ]  # fmt: skip
+    assert all(m["seconds"] > 0 for m in first["modules"])
+    assert "Intensity_mean_FITC" in [f["name"] for f in found["result"]["features"]["Nuclei"]]
+    labels = first["modules"][1]["outputs"][0]
+    array = np.load(io.BytesIO(raw(api, f"{found['files_url']}{labels['array']}/")))
+    assert array.shape == (256, 256)
+    assert labels["n_objects"] == np.unique(array).size - 1 > 5
+    picture = imagecodecs.png_decode(raw(api, f"{found['files_url']}{labels['picture']}/"))
+    assert picture.shape == (256, 256, 3)
+    measured = first["modules"][2]["outputs"][0]
+    table = pq.read_table(io.BytesIO(raw(api, f"{found['files_url']}{measured['table']}/")))
+    assert table.num_rows == array.max()
+    assert found["result"]["images"] == Site.objects.count()
+    assert found["result"]["core_seconds"] > 0
+
+    _what_goes_wrong_is_told(engine, api)
+    experiment = Experiment.objects.get()
+    _who_sees_a_part_sees_no_preview(owner, experiment, found)
+    folder = experiment_root(experiment.id) / "previews" / found["id"]
+    assert folder.is_dir()
+    assert api.client.delete(found["files_url"]).status_code == 204
+    assert not folder.exists()
+
+
+def _what_goes_wrong_is_told(engine: Engine, api: Api) -> None:
+    wrong = tried(engine, api, {"pipeline": TEXT.replace("dna: DAPI", "dna: DAPY")})
+    assert wrong["state"] == "failed"
+    assert wrong["error"]["code"] == "unknown_channel"
+    assert "DAPY" in wrong["error"]["message"]
+
+    answer = api.post(
+        "pipeline/preview/", {"pipeline": TEXT, "arguments": {"sigma": -1}}, expected=400
+    )
+    assert "sigma" in answer["extra"]
+    assert Preview.objects.count() == 2
+
+
+def _who_sees_a_part_sees_no_preview(
+    owner: User, experiment: Experiment, found: dict[str, Any]
+) -> None:
+    other = UserFactory()
+    access_grant(
+        user=owner,
+        experiment_id=experiment.id,
+        level="view",
+        subject_user=other.username,
+        plate=Plate.objects.get().id,
+    )
+
+    Api(other, experiment).get(f"pipeline/preview/{found['id']}/", expected=404)
