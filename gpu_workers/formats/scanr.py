@@ -1,7 +1,8 @@
 """Olympus ScanR and EMBL names: parts between double hyphens, ``W`` well, ``P`` position, ``Z``, ``T``, channel.
 
 For example ``B02--W00014--P00001--Z00000--T00000--DAPI.tif``, or ``x--empty--empty--W0002--P001--T00000--Z000--C.tif``
-of the EMBL's advanced light microscopy facility. ``experiment_descriptor.xml`` adds pixel size and grid.
+of the EMBL's advanced light microscopy facility. ``experiment_descriptor.xml`` adds pixel size and grid,
+``metadata.ome.xml`` of newer software the places of the stage, channels and more (`scanr_ome`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from gpu_workers.formats import scanr_ome
 from gpu_workers.formats.listing import FileEntry, Listing, aggregate
 from gpu_workers.formats.metadata_xml import elements, number, whole
 from gpu_workers.formats.names import label, share
@@ -51,14 +53,15 @@ class ScanrReader:
     help: ClassVar = (
         "Files called …--W00001--P00001--Z00000--T00000--DAPI.tif, also those of the EMBL (ALMF)."
     )
-    VERSION: ClassVar = 1
+    VERSION: ClassVar = 2
 
     def score(self, listing: Listing) -> float:
         """Return 0.95 for such names with a description of the experiment, up to 0.7 without."""
         part = share(listing.images(), _NUMBERED)
         if part <= 0.5:
             return 0.0
-        return 0.95 if _descriptor(listing) else 0.7 * part
+        told = _descriptor(listing) or scanr_ome.documents(listing)
+        return 0.95 if told else 0.7 * part
 
     def survey(self, listing: Listing, pattern: str | None = None) -> Survey:  # noqa: ARG002
         """Return the planes that the names describe.
@@ -66,23 +69,26 @@ class ScanrReader:
         Raises
         ------
         FileError
-            The description of the experiment can't be parsed.
+            A description of the experiment can't be parsed.
         """
         images = listing.images()
         parsed = [(f, _parse(f)) for f in images]
         names = [name for _, name in parsed if name]
         values = _values(listing)
+        described = scanr_ome.described(listing)
         labels = _labels(values.get(_WELLS, []))
         columns = _columns(names, labels)
         planes: list[SourcePlane] = []
         wrong: list[str] = []
         for name in names:
             try:
-                planes.append(_plane(name, labels, columns))
+                plane = _plane(name, labels, columns)
+                planes.append(plane._replace(**described.places.get(name.file, {})))
             except ValueError:
                 wrong.append(name.file)
         unknown = [f.path for f, name in parsed if name is None]
         problems: list[Problem] = [
+            *described.problems,
             *aggregate("unknown_name", "{n} image names were not understood", unknown),
             *aggregate(
                 "bad_name", "{n} image names are of wells that no plate has", wrong, "error"
@@ -96,7 +102,11 @@ class ScanrReader:
             )  # fmt: skip
         kept = {p.file for p in planes}
         return Survey(
-            _facts(values, names), planes, [], problems, [f for f in images if f.path in kept]
+            _facts(values, names, described),
+            planes,
+            [],
+            problems,
+            [f for f in images if f.path in kept],
         )
 
 
@@ -179,19 +189,28 @@ def _descriptor(listing: Listing) -> FileEntry | None:
     return next((f for f in listing.with_suffix(".xml") if f.name.lower() == _DESCRIPTOR), None)
 
 
-def _facts(values: dict[str, list[str]], names: list[_Name]) -> VendorFacts:
+def _facts(
+    values: dict[str, list[str]], names: list[_Name], described: scanr_ome.Described
+) -> VendorFacts:
     def first(key: str) -> str:
         return values.get(key, [""])[0]
 
+    told = {n.channel: described.channels[n.file] for n in names if n.file in described.channels}
     keys = sorted({n.channel for n in names} - {""}, key=natural)
+    channels = [
+        told[key].model_copy(update={"key": key, "name": key})
+        if key in told
+        else ChannelFacts(key=key, name=key)
+        for key in keys
+    ]
     grid = whole(first("rows/well")), whole(first("columns/well"))
     size = number(first("conversion factor um/pixel"))
     interval = number(first("timeloop delay [ms]"))
-    return VendorFacts(
-        reader="scanr",
-        plate_name=first("plate name") or None,
-        grid=grid if 0 < grid[0] <= 100 and 0 < grid[1] <= 100 else None,
-        channels=tuple(ChannelFacts(key=key, name=key) for key in keys),
-        pixel_size_um=size if size and size > 0 else None,
-        t_step_s=interval / 1000 if interval and interval > 0 else None,
-    )
+    facts = {
+        "plate_name": first("plate name") or None,
+        "grid": grid if 0 < grid[0] <= 100 and 0 < grid[1] <= 100 else None,
+        "pixel_size_um": size if size and size > 0 else None,
+        "t_step_s": interval / 1000 if interval and interval > 0 else None,
+    }
+    told_facts = {n: v for n, v in described.facts.items() if facts.get(n) is None}
+    return VendorFacts(reader="scanr", channels=tuple(channels), **{**facts, **told_facts})

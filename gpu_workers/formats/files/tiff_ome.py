@@ -129,7 +129,7 @@ def _content(
         name=image.name, acquired_at=image.acquired_at,
         pixel_size_um=_positive(image.pixel_size_um), z_step_um=_positive(image.z_step_um),
         t_step_s=_positive(image.t_step_s), objective=image.objective, magnification=image.magnification,
-        channels=() if is_rgb else _channels(image),
+        channels=() if is_rgb else channel_facts(image),
         brightfield=is_rgb and any(c.is_brightfield for c in image.channels),
     )  # fmt: skip
 
@@ -233,7 +233,7 @@ def _position(image: OmeImage, place: OmeField | None) -> dict[str, Any]:
     return {"stage_y_um": y, "stage_x_um": x, "z_um": z}
 
 
-def _channels(image: OmeImage) -> tuple[ChannelFacts, ...]:
+def channel_facts(image: OmeImage) -> tuple[ChannelFacts, ...]:
     """Return the channels; where names are missing or the same, numbers tell them apart."""
     names = Counter(c.name for c in image.channels)
     exposures = {p.c: p.exposure_ms for p in reversed(image.planes) if p.exposure_ms}

@@ -14,6 +14,7 @@ from gpu_workers.runner.execute import StepFailed, run_step
 from gpu_workers.storage import paths
 from tests.data_sets import data_set
 from tests.integration.conversion.source import convert, experiment, image, write_images
+from tests.unit.formats import folders
 
 SITES = [f"p_A01_s{s}_w1.tif" for s in range(1, 5)]
 
@@ -323,3 +324,18 @@ def test_tiles_of_a_grid_may_be_smaller_at_its_edge(tmp_path: Path) -> None:
     ]  # fmt: skip
     read = [result.plates.read(result.layout.plates[0].id, s.index, 0, 0, 0) for s in sites]
     assert [int(image.max()) for image in read if image is not None] == [1, 2, 3, 4]
+
+
+def test_sites_of_a_scanr_lie_where_its_ome_xml_says(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    folders.scanr_ome(folder)
+    write_images(folder, [str(p.relative_to(folder)) for p in folder.rglob("*.tif")])
+
+    layout = convert(tmp_path, experiment(folder), until="metaconfig").layout
+
+    first, second = layout.plates[0].sites
+    # 300 µm of 0.65 µm pixels.
+    assert (second.y - first.y, second.x - first.x) == (0, 462)
+    assert (layout.pixel_size_um, layout.z_step_um) == (0.65, 2)
+    assert [(c.name, c.wavelength_nm) for c in layout.channels] == [("DAPI", 455), ("GFP", 518)]

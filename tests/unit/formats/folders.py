@@ -226,6 +226,37 @@ def scanr(folder: Path, n_positions: int = 2) -> None:
     )
 
 
+def scanr_ome(folder: Path, n_positions: int = 2) -> None:
+    """Write images of two channels and planes of a well, with the OME-XML of newer ScanR software."""
+    images, names = [], []
+    for position in range(1, n_positions + 1):
+        blocks = ""
+        for c, channel in enumerate(("DAPI", "GFP")):
+            for z in range(2):
+                name = f"B02--W00014--P{position:05d}--Z{z:05d}--T00000--{channel}.tif"
+                names.append(f"data/{name}")
+                blocks += (
+                    f'<TiffData FirstT="0" FirstC="{c}" FirstZ="{z}" IFD="0" PlaneCount="1">'
+                    f'<UUID FileName="{name}">urn:uuid:0</UUID></TiffData>'
+                    f'<Plane TheT="0" TheC="{c}" TheZ="{z}" DeltaT="{position + z / 8}" ExposureTime="0.05" '
+                    f'PositionX="{1000 + 300 * position}" PositionY="2000.5" PositionZ="{10 + 2 * z}"/>'
+                )
+        images.append(
+            f'<Image ID="Image:W14P{position}"><AcquisitionDate>2024-05-06T07:08:09</AcquisitionDate>'
+            '<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="80" SizeY="64" SizeZ="2" '
+            'SizeC="2" SizeT="1" PhysicalSizeX="0.65" PhysicalSizeY="0.65">'
+            '<Channel ID="Channel:0" Name="DAPI" EmissionWavelength="455"/>'
+            f'<Channel ID="Channel:1" Name="GFP" EmissionWavelength="518"/>{blocks}</Pixels></Image>'
+        )
+    (folder / "data").mkdir()
+    (folder / "data" / "metadata.ome.xml").write_text(
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        + "".join(images)
+        + "</OME>"
+    )
+    touch(folder, names)
+
+
 def tiles(folder: Path, n: int = 4) -> None:
     """Write a list of tiles and the tiles."""
     lines = [

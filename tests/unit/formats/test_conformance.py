@@ -162,6 +162,19 @@ class TestScanr(ReaderConformance):
         return True
 
 
+class TestScanrOme(ReaderConformance):
+    reader = "scanr"
+    metadata = ("data/metadata.ome.xml",)
+    xml = True
+
+    def build(self, folder: Path) -> None:
+        folders.scanr_ome(folder)
+
+    def grow(self, folder: Path, n: int) -> bool:
+        folders.scanr_ome(folder, n_positions=n // 4)
+        return True
+
+
 class TestEmbl(ReaderConformance):
     reader = "scanr"
 

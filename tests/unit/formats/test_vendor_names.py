@@ -147,6 +147,35 @@ class TestScanr:
         assert (facts.pixel_size_um, facts.grid, facts.plate_name) == (0.645, (1, 2), "my plate")
         assert [c.name for c in facts.channels] == ["DAPI", "GFP"]
 
+    def test_places_and_channels_by_the_ome_xml_beside_the_images(self, tmp_path: Path) -> None:
+        folders.scanr_ome(tmp_path)
+
+        found = ScanrReader().survey(scan(tmp_path))
+
+        assert len(found.planes) == 8
+        by_name = {p.file.rpartition("/")[2]: p for p in found.planes}
+        plane = by_name["B02--W00014--P00002--Z00001--T00000--GFP.tif"]
+        assert (plane.stage_y_um, plane.stage_x_um, plane.z_um) == (2000.5, 1600, 12)
+        assert (plane.well, plane.site, plane.z, plane.time_s) == ("B02", "2", 1, 2.125)
+        facts = found.facts
+        assert (facts.pixel_size_um, facts.shape, facts.y_sign) == (0.65, (64, 80), -1)
+        assert facts.acquired_at == "2024-05-06T07:08:09"
+        assert [(c.key, c.wavelength_nm, c.exposure_ms) for c in facts.channels] == [
+            ("DAPI", 455, 50), ("GFP", 518, 50),
+        ]  # fmt: skip
+
+    def test_an_ome_xml_too_large_to_be_read_leaves_what_names_say(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folders.scanr_ome(tmp_path)
+        monkeypatch.setattr("gpu_workers.formats.files.ome_xml.MAX_XML", 1000)
+
+        found = ScanrReader().survey(scan(tmp_path))
+
+        assert len(found.planes) == 8
+        assert {p.stage_x_um for p in found.planes} == {None}
+        assert [p.code for p in found.problems] == ["too_large"]
+
     @pytest.mark.parametrize(
         ("names", "wells"),
         [
