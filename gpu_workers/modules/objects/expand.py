@@ -18,6 +18,7 @@ class ExpandArguments(Arguments):
     help="Grows objects into the background without overlap; labels stay.",
     version=1,
     outputs=("labels",),
+    dimensions=(2, 3),
 )
 def expand(arguments: ExpandArguments, labels: LabelImage) -> LabelImage:
     """Return the grown objects, each with the label of the one it grew from."""

@@ -19,6 +19,7 @@ class FilterAreaArguments(Arguments):
     help="Removes objects that are too small or too large.",
     version=1,
     outputs=("labels",),
+    dimensions=(2, 3),
 )
 def filter_area(arguments: FilterAreaArguments, labels: LabelImage) -> LabelImage:
     """Return the objects that remain, renumbered."""

@@ -17,6 +17,7 @@ class SubtractArguments(Arguments):
     help="Takes inner objects (nuclei) out of outer ones (cells); what remains is their ring.",
     version=1,
     outputs=("labels",),
+    dimensions=(2, 3),
 )
 def subtract(
     arguments: SubtractArguments,  # noqa: ARG001
