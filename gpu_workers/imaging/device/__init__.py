@@ -10,8 +10,19 @@ from gpu_workers.imaging.device import (
     labels,
     morphology,
     regions,
+    relations,
+    shapes,
     thresholds,
     watershed,
 )
 
-__all__ = ["filters", "labels", "morphology", "regions", "thresholds", "watershed"]
+__all__ = [
+    "filters",
+    "labels",
+    "morphology",
+    "regions",
+    "relations",
+    "shapes",
+    "thresholds",
+    "watershed",
+]

@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_workers import xp
-from gpu_workers.imaging import filters, labels, morphology, regions, thresholds, watershed
+from gpu_workers.imaging import (
+    filters,
+    labels,
+    morphology,
+    regions,
+    relations,
+    shapes,
+    thresholds,
+    watershed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,14 @@ class Case:
         return self.operation.__name__
 
 
+def _with_holes(given: Scene) -> NDArray[np.int32]:
+    """Return objects with gaps of different sizes, cut apart, some with numbers missing."""
+    height, width = given.labels.shape
+    rows, columns = np.ogrid[:height, :width]
+    gap = ((rows // 2 + columns // 3) % 5 == 0) & (given.distance > 2)
+    return np.where(gap, 0, given.labels * 2).astype(np.int32)
+
+
 SAME = "the same whole numbers"
 ORDER = "sums in another order"
 
@@ -100,11 +117,22 @@ CASES = (
     Case(morphology.fill_holes, lambda s: (s.mask,), 0, SAME),
     Case(morphology.distance_transform, lambda s: (s.mask,), 0, "roots of the same whole numbers"),
     Case(morphology.peaks, lambda s: (s.distance, 5, s.mask), 0, "comparisons only"),
+    Case(shapes.erode, lambda s: (s.labels, 2.5), 0, SAME),
+    Case(shapes.dilate, lambda s: (s.mask, 2.5), 0, SAME),
+    Case(shapes.opened, lambda s: (s.labels, 2), 0, SAME),
+    Case(shapes.closed, lambda s: (s.mask, 3), 0, SAME),
+    Case(shapes.without_small, lambda s: (s.mask, 80), 0, SAME),
+    Case(shapes.filled, lambda s: (_with_holes(s), 12), 0, SAME),
     Case(labels.label, lambda s: (s.mask,), 0, SAME),
+    Case(labels.split_parts, lambda s: (_with_holes(s),), 0, SAME),
     Case(labels.relabel, lambda s: (s.labels * 3,), 0, SAME),
     Case(labels.filter_by_area, lambda s: (s.labels, 60, 900), 0, SAME),
     Case(labels.expand_labels, lambda s: (s.labels, 6.5), 0, SAME),
     Case(labels.lookup, lambda s: (s.labels, s.geometry.area), 0, SAME),
+    Case(relations.overlaps, lambda s: (s.labels, s.seeds), 0, SAME),
+    Case(relations.centroids, lambda s: (s.labels * 2,), 1e-15, "one division"),
+    Case(relations.at_border, lambda s: (s.labels, 3), 0, SAME),
+    Case(relations.without, lambda s: (s.labels, s.geometry.area < 200), 0, SAME),
     Case(
         watershed.watershed, lambda s: (-s.distance, s.seeds, s.mask), 0, "the same order of floods"
     ),

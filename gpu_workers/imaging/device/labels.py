@@ -50,6 +50,24 @@ def label(mask: Any, connectivity: Literal[4, 8] = 8) -> Any:
     return _numbered(found, int(n))
 
 
+@device_half(host.split_parts)
+def split_parts(labels: Any, connectivity: Literal[4, 8] = 8) -> Any:
+    """Return a number for every connected part of a mask or of an object."""
+    if labels.dtype == bool or not labels.size:
+        return label(labels, connectivity)
+    xp = namespace(labels)
+    size = (np.int32(plane(labels)[1]), np.int32(labels.size))
+    values = xp.ascontiguousarray(labels, xp.int32)
+    up, roots = xp.arange(labels.size, dtype=xp.int32), xp.empty(labels.size, xp.int32)
+    corners = np.int32(connectivity == 8)
+    each_pixel(xp, "parts", "join_parts", labels.size, (values, *size, corners, up))
+    each_pixel(xp, "parts", "find_roots", labels.size, (up, size[1], roots))
+    firsts = xp.flatnonzero((roots == xp.arange(labels.size)) & (values.ravel() != 0))
+    numbers = xp.zeros(labels.size, xp.int32)
+    numbers[firsts] = xp.arange(1, firsts.size + 1, dtype=xp.int32)
+    return numbers[roots].reshape(labels.shape)
+
+
 @device_half(host.relabel)
 def relabel(labels: Any) -> Any:
     """Return the labels without gaps."""

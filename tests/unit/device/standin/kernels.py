@@ -28,6 +28,10 @@ TYPES = {
     "bool": ("bool",),
     "unsigned char": ("uint8", "bool"),
 }
+FLAGS = (
+    "-std=c++17 -O2 -ffp-contract=off -U_FORTIFY_SOURCE -fPIC -shared -Wl,-Bsymbolic"
+    " -Wall -Werror -Wno-unused-function"
+)
 # Emulated threads take turns: a few of them show the same as the many of a device.
 MOST_THREADS = 16
 ORDERS = ("ascending", "descending", "shuffled")
@@ -86,8 +90,7 @@ def library(source: str) -> ctypes.CDLL:
         assert found is not None
         code, made = folder / f"{key}-{os.getpid()}.cpp", folder / f"{key}-{os.getpid()}.so"
         code.write_text(program)
-        flags = "-std=c++17 -O2 -ffp-contract=off -U_FORTIFY_SOURCE -fPIC -shared -Wall -Werror -Wno-unused-function"
-        subprocess.run([found, *flags.split(), "-o", made, code], check=True)
+        subprocess.run([found, *FLAGS.split(), "-o", made, code], check=True)
         made.replace(file)
         code.unlink()
     return ctypes.CDLL(str(file))
