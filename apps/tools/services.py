@@ -54,8 +54,9 @@ def tool_request(
     described = _tool(tool)
     valid = _validated(described, {**arguments, "object_type": object_type})
     current = current_inputs(experiment_id=experiment_id)
-    if kind.name in REGION_TYPES and "regions" in current:
-        current["objects"] = current["regions"]
+    own = "regions" if kind.name in REGION_TYPES else f"objects/{kind.name}"
+    if own in current:
+        current["objects"] = current[own]
     if any(product not in current for product in described.requires):
         raise Conflict(
             f"{described.title} needs segmented objects: run the workflow to its end first",

@@ -82,6 +82,7 @@ class Channel(BaseModel):
     dtype = models.CharField(max_length=8)
     layout_name = models.CharField(max_length=255, help_text="what the files call it")
     edited = models.BooleanField(default=False, help_text="a person has set name or colour")
+    is_derived = models.BooleanField(default=False, help_text="a pipeline has made it of others")
 
     class Meta:
         ordering = ["index", "id"]

@@ -59,7 +59,10 @@ class LayoutVersion(BaseModel):
 
 
 class Mosaic(BaseModel):
-    """A version of the image of a whole plate: what the map shows."""
+    """A version of the image of a whole plate: what the map shows.
+
+    Of derived channels several may be current, each of other channels.
+    """
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="mosaics")
     plate = models.ForeignKey(Plate, on_delete=models.CASCADE, related_name="mosaics")
@@ -67,6 +70,9 @@ class Mosaic(BaseModel):
     path = models.CharField(max_length=255)
     is_current = models.BooleanField(default=False)
     layout_key = models.CharField(max_length=40)
+    is_derived = models.BooleanField(
+        default=False, help_text="of channels that a pipeline has made"
+    )
     info = models.JSONField(default=dict)
 
     class Meta:
@@ -74,7 +80,9 @@ class Mosaic(BaseModel):
         constraints = [
             models.UniqueConstraint(fields=["plate", "key"], name="mosaic_key_once"),
             models.UniqueConstraint(
-                fields=["plate"], condition=Q(is_current=True), name="mosaic_current_once"
+                fields=["plate"],
+                condition=Q(is_current=True, is_derived=False),
+                name="mosaic_current_once",
             ),
         ]
 

@@ -33,7 +33,7 @@ from gpu_workers.messages import (
     LayoutCorrections,
 )
 from gpu_workers.storage import paths
-from gpu_workers.storage.layout import load_layout, load_raw_layout, raw_sites
+from gpu_workers.storage.layout import REGION_TYPES, load_layout, load_raw_layout, raw_sites
 
 PLANE_COLUMNS = [
     "well", "site", "acquisition", "t", "channel", "z", "role", "file", "page", "sample",
@@ -136,9 +136,23 @@ def experiment_description(*, experiment_id: UUID, corrected: bool = True) -> Ex
 
 
 def current_inputs(*, experiment_id: UUID) -> dict[str, str]:
-    """Return the current manifest of every product: name to path below the experiment's folder."""
+    """Return the current manifest of every product: name to path below the experiment's folder.
+
+    Each object type and each derived channel has its own as well, ``objects/<type>`` and
+    ``derived/<channel>``: they need not come from the latest run.
+    """
     rows = Product.objects.filter(experiment_id=experiment_id, is_current=True)
-    return dict(rows.values_list("name", "path"))
+    found = dict(rows.values_list("name", "path"))
+    sets = ObjectSet.objects.filter(experiment_id=experiment_id, is_current=True)
+    sets = sets.exclude(object_type__name__in=REGION_TYPES)
+    for name, path in sets.order_by("created_at").values_list("object_type__name", "path"):
+        found[f"objects/{name}"] = path
+    derived = Mosaic.objects.filter(experiment_id=experiment_id, is_current=True, is_derived=True)
+    for info in derived.order_by("created_at").values_list("info", flat=True):
+        for channel in info["channels"]:
+            if not channel.get("hidden"):
+                found[f"derived/{channel['name']}"] = info["manifest"]
+    return found
 
 
 def layout_current(*, experiment_id: UUID) -> LayoutVersion | None:

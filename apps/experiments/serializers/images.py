@@ -104,6 +104,7 @@ class ChannelSerializer(Out[Channel]):
             "color",
             "dtype",
             "layout_name",
+            "is_derived",
         ]
 
 
@@ -137,7 +138,8 @@ class LevelSerializer(serializers.Serializer[Any]):
 class MosaicChannelSerializer(serializers.Serializer[Any]):
     """A channel of a mosaic: value in original units = stored x scale + offset."""
 
-    index = serializers.IntegerField()
+    index = serializers.IntegerField(help_text="of the channel in the experiment")
+    c = serializers.IntegerField(help_text="place on the image's axis of channels")
     name = serializers.CharField()
     color = serializers.CharField()
     dtype = serializers.CharField()
@@ -174,6 +176,7 @@ class MosaicSerializer(Out[Mosaic]):
             "key",
             "is_current",
             "layout_key",
+            "is_derived",
             "plate",
             "origin",
             "pixel_size_um",
@@ -199,12 +202,16 @@ class MosaicSerializer(Out[Mosaic]):
     def get_channels(self, mosaic: Mosaic) -> list[dict[str, Any]]:
         """Return the channels under the names and colours that people gave them."""
         rows: dict[int, Channel] = self.context.get("channels", {})
-        return [
-            {**each, "name": rows[i].name, "color": rows[i].color}
-            if (i := each["index"]) in rows
-            else each
-            for each in mosaic.info.get("channels") or []
-        ]
+        found = []
+        for each in mosaic.info.get("channels") or []:
+            if each.get("hidden"):
+                continue
+            index = each.get("channel", each["index"])
+            own = {**each, "index": index, "c": each["index"]}
+            if index in rows:
+                own |= {"name": rows[index].name, "color": rows[index].color}
+            found.append(own)
+        return found
 
     def get_tile_url(self, mosaic: Mosaic) -> str:
         """Return the template of the address of a tile."""

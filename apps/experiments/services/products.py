@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.core.errors import Invalid
@@ -32,8 +31,10 @@ from apps.experiments.models import (
     Well,
 )
 from apps.experiments.selectors import experiment_root
+from apps.experiments.services.derived import derived_apply
 from apps.experiments.services.originals import originals_apply
-from gpu_workers.storage.layout import REGION_TYPES, ChannelLayout, Layout, PlateLayout
+from apps.experiments.services.versions import make_current, plates_named, version_key
+from gpu_workers.storage.layout import ChannelLayout, Layout, PlateLayout
 
 BATCH = 2000
 
@@ -71,22 +72,10 @@ def _manifest(root: Path, path: str) -> dict[str, Any]:
     return found
 
 
-def _key(path: str, manifest: dict[str, Any]) -> str:
-    """Return the version's key; a manifest without one lies in a folder of that name."""
-    return str(manifest.get("key") or Path(path).parent.name)
-
-
 def _size(manifest: dict[str, Any], output: dict[str, Any]) -> int:
     """Return the bytes a product takes, where its step says so."""
     parts = [p.get("bytes", 0) for p in manifest.get("plates", []) if isinstance(p, dict)]
     return int(manifest.get("bytes") or sum(parts) or output.get("bytes") or 0)
-
-
-def _make_current(rows: QuerySet[Any], chosen: Iterable[UUID]) -> None:
-    """Flip `is_current` to the chosen rows; first off, then on, for the constraint's sake."""
-    ids = set(chosen)
-    rows.filter(is_current=True).exclude(id__in=ids).update(is_current=False)
-    rows.filter(id__in=ids, is_current=False).update(is_current=True)
 
 
 def _product_apply(
@@ -100,24 +89,15 @@ def _product_apply(
     row, _ = Product.objects.update_or_create(
         experiment=experiment,
         name=name,
-        key=_key(path, manifest),
+        key=version_key(path, manifest),
         defaults={"path": path, "step": step, "size": _size(manifest, output)},
     )
-    _make_current(Product.objects.filter(experiment=experiment, name=name), [row.id])
-
-
-def _plates(experiment: Experiment, ids: Iterable[str]) -> dict[str, Plate]:
-    """Return the experiment's plates by id as text; Invalid if one is not there."""
-    found = {str(p.id): p for p in Plate.objects.filter(experiment=experiment)}
-    missing = [each for each in ids if each not in found]
-    if missing:
-        raise Invalid(f"the experiment has no plate {missing[0]}", code="unknown_plate")
-    return found
+    make_current(Product.objects.filter(experiment=experiment, name=name), [row.id])
 
 
 def _layout_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -> None:
     layout = Layout.model_validate(manifest)
-    plates = _plates(experiment, (p.id for p in layout.plates))
+    plates = plates_named(experiment, (p.id for p in layout.plates))
     _plate_facts(plates, layout)
     wells = _wells_apply(plates, layout)
     _sites_apply(experiment, wells, layout)
@@ -129,7 +109,7 @@ def _layout_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -
         key=layout.key,
         defaults={"path": path, "summary": {**_summary(layout), **problems}},
     )
-    _make_current(LayoutVersion.objects.filter(experiment=experiment), [row.id])
+    make_current(LayoutVersion.objects.filter(experiment=experiment), [row.id])
 
 
 def _configured_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -> None:
@@ -260,7 +240,8 @@ def _cycles_apply(experiment: Experiment, number: int) -> None:
 
 
 def _channels_apply(experiment: Experiment, channels: tuple[ChannelLayout, ...]) -> None:
-    before = {c.index: c for c in Channel.objects.filter(experiment=experiment)}
+    own = Channel.objects.filter(experiment=experiment, is_derived=False)
+    before = {c.index: c for c in own}
     fresh: list[Channel] = []
     for each in channels:
         old = before.get(each.index)
@@ -291,18 +272,16 @@ def _channels_apply(experiment: Experiment, channels: tuple[ChannelLayout, ...])
             "updated_at",
         ],
     )
-    Channel.objects.filter(experiment=experiment).exclude(
-        index__in=[c.index for c in channels]
-    ).delete()
+    own.exclude(index__in=[c.index for c in channels]).delete()
 
 
 MOSAIC_FACTS = ("projection", "corrected", "pixel_size_um", "n_tpoints", "n_zplanes", "channels")
 
 
 def _mosaics_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -> None:
-    plates = _plates(experiment, (p["id"] for p in manifest["plates"]))
+    plates = plates_named(experiment, (p["id"] for p in manifest["plates"]))
     facts = {name: manifest.get(name) for name in MOSAIC_FACTS}
-    key = _key(path, manifest)
+    key = version_key(path, manifest)
     Mosaic.objects.bulk_create(
         [
             Mosaic(
@@ -320,8 +299,8 @@ def _mosaics_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) 
         update_fields=["path", "layout_key", "info", "updated_at"],
         batch_size=BATCH,
     )
-    rows = Mosaic.objects.filter(experiment=experiment)
-    _make_current(rows, rows.filter(key=key).values_list("id", flat=True))
+    rows = Mosaic.objects.filter(experiment=experiment, is_derived=False)
+    make_current(rows, rows.filter(key=key).values_list("id", flat=True))
 
 
 def _features_apply(kinds: dict[str, ObjectType], types: list[dict[str, Any]]) -> None:
@@ -347,14 +326,14 @@ def _features_apply(kinds: dict[str, ObjectType], types: list[dict[str, Any]]) -
 
 def _objects_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) -> None:
     types = manifest["types"]
-    plates = _plates(experiment, {p["id"] for t in types for p in t["plates"]})
+    plates = plates_named(experiment, {p["id"] for t in types for p in t["plates"]})
     ObjectType.objects.bulk_create(
         [ObjectType(experiment=experiment, name=t["name"]) for t in types], ignore_conflicts=True
     )
     named = ObjectType.objects.filter(experiment=experiment, name__in=[t["name"] for t in types])
     kinds = {kind.name: kind for kind in named}
     _features_apply(kinds, types)
-    key = _key(path, manifest)
+    key = version_key(path, manifest)
     ObjectSet.objects.bulk_create(
         [
             ObjectSet(
@@ -375,11 +354,9 @@ def _objects_apply(experiment: Experiment, path: str, manifest: dict[str, Any]) 
         update_fields=["path", "layout_key", "n_objects", "info", "updated_at"],
         batch_size=BATCH,
     )
-    # Regions of the layout and what pipelines find are current independently of each other.
-    rows = ObjectSet.objects.filter(experiment=experiment)
-    regions = Q(object_type__name__in=REGION_TYPES)
-    rows = rows.filter(regions if manifest.get("regions") else ~regions)
-    _make_current(rows, rows.filter(key=key).values_list("id", flat=True))
+    # Each type has its current version: what this run did not make stays as it is.
+    rows = ObjectSet.objects.filter(experiment=experiment, object_type__in=kinds.values())
+    make_current(rows, rows.filter(key=key).values_list("id", flat=True))
 
 
 APPLIED: dict[str, Callable[[Experiment, str, dict[str, Any]], None]] = {
@@ -389,4 +366,5 @@ APPLIED: dict[str, Callable[[Experiment, str, dict[str, Any]], None]] = {
     "plates": originals_apply,
     "objects": _objects_apply,
     "regions": _objects_apply,
+    "derived": derived_apply,
 }

@@ -182,7 +182,8 @@ class Run:
         for earlier in self.steps[: step.index]:
             available.update(earlier.products)
         wanted = {*entry.requires, *(place.uses if place else ())}
-        step.inputs = {name: path for name, path in available.items() if name in wanted}
+        # Object types and derived channels are named as objects/<type> and derived/<channel>.
+        step.inputs = {n: path for n, path in available.items() if n.partition("/")[0] in wanted}
         missing = [name for name in entry.requires if name not in step.inputs]
         if missing:
             raise Invalid(
