@@ -13,8 +13,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gpu_workers.imaging.features.convex import convex_areas
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.xp import operation
+
+__all__ = [
+    "IntensityStatistics",
+    "RadiusStatistics",
+    "RegionGeometry",
+    "convex_areas",
+    "intensity_statistics",
+    "radius_statistics",
+    "region_geometry",
+]
 
 Column = NDArray[np.float64]
 
@@ -315,151 +326,3 @@ def radius_statistics(labels: Labels) -> RadiusStatistics:
 
     found = intensity_statistics(labels, distance_transform(labels, outside=True))
     return RadiusStatistics(found.max, found.mean)
-
-
-@njit(nogil=True, cache=True)
-def _row_ends(
-    labels: Labels, boxes: NDArray[np.int32], start: NDArray[np.int64]
-) -> NDArray[np.int32]:
-    """Return first and last column of each label in each row of its box."""
-    ends = np.empty((start[-1], 2), np.int32)
-    ends[:, 0] = 1 << 30
-    ends[:, 1] = -1
-    height, width = labels.shape
-    for y in range(height):
-        for x in range(width):
-            label = labels[y, x]
-            if label <= 0:
-                continue
-            row = start[label - 1] + y - boxes[label - 1, 0]
-            ends[row, 0] = min(ends[row, 0], x)
-            ends[row, 1] = max(ends[row, 1], x)
-    return ends
-
-
-@njit(nogil=True, cache=True)
-def _half_hull(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], n: int, hull: NDArray[np.int64]
-) -> int:
-    """Keep the points of a chain (rising rows) that lie on the hull towards smaller columns."""
-    m = 0
-    for i in range(n):
-        while m >= 2:
-            ay, ax = rows[hull[m - 2]], columns[hull[m - 2]]
-            by, bx = rows[hull[m - 1]], columns[hull[m - 1]]
-            if (by - ay) * (columns[i] - ax) - (bx - ax) * (rows[i] - ay) <= 0:
-                m -= 1
-            else:
-                break
-        hull[m] = i
-        m += 1
-    return m
-
-
-@njit(nogil=True, cache=True)
-def _side(
-    ends: NDArray[np.int32], sign: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> int:
-    """Points (doubled coordinates) of the left side (sign 1) or, mirrored, the right side (-1)."""
-    n = 0
-    height = ends.shape[0]
-    for half in range(2 * height + 1):
-        # even: the middle of an edge above or below a pixel; odd: the middle of its outer side
-        best = np.int64(1 << 40)
-        if half % 2 == 1:
-            row = half // 2
-            if ends[row, 1] >= 0:
-                best = (
-                    np.int64(2 * ends[row, 0] - 1) if sign > 0 else -np.int64(2 * ends[row, 1] + 1)
-                )
-        else:
-            for row in (half // 2 - 1, half // 2):
-                if 0 <= row < height and ends[row, 1] >= 0:
-                    value = np.int64(2 * ends[row, 0]) if sign > 0 else -np.int64(2 * ends[row, 1])
-                    best = min(best, value)
-        if best < np.int64(1 << 40):
-            rows[n] = half - 1
-            columns[n] = best
-            n += 1
-    return n
-
-
-@njit(nogil=True, cache=True)
-def _limits(
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    n: int,
-    height: int,
-    limit: NDArray[np.int64],
-) -> None:
-    """First pixel column in the hull for each pixel row (in mirrored columns for the right side)."""
-    hull = np.empty(n, np.int64)
-    m = _half_hull(rows, columns, n, hull)
-    k = 0
-    for row in range(height):
-        y = np.int64(2 * row)
-        while k < m - 2 and rows[hull[k + 1]] < y:
-            k += 1
-        ay, ax = rows[hull[k]], columns[hull[k]]
-        by, bx = rows[hull[k + 1]], columns[hull[k + 1]]
-        # column at y, doubled: ax + (bx - ax) (y - ay) / (by - ay); ceil of its half
-        numerator = ax * (by - ay) + (bx - ax) * (y - ay)
-        limit[row] = -((-numerator) // (2 * (by - ay)))
-
-
-@njit(nogil=True, cache=True)
-def _convex(
-    ends: NDArray[np.int32], start: NDArray[np.int64], area: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    n = start.size - 1
-    result = np.full(n, np.nan)
-    for k in range(n):
-        height = start[k + 1] - start[k]
-        if area[k] == 0:
-            continue
-        own = ends[start[k] : start[k + 1]]
-        rows = np.empty(2 * height + 1, np.int64)
-        columns = np.empty(2 * height + 1, np.int64)
-        left = np.empty(height, np.int64)
-        right = np.empty(height, np.int64)
-        _limits(rows, columns, _side(own, 1, rows, columns), height, left)
-        _limits(rows, columns, _side(own, -1, rows, columns), height, right)
-        total = np.int64(0)
-        for row in range(height):
-            total += -right[row] - left[row] + 1
-        result[k] = total
-    return result
-
-
-@operation
-def convex_areas(labels: Labels, geometry: RegionGeometry) -> Column:
-    """Return the number of pixels in each object's convex hull.
-
-    Parameters
-    ----------
-    labels : ndarray of int32, shape (height, width)
-        Objects 1…n.
-    geometry
-        What `region_geometry` returned for them.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        NaN for a label that doesn't occur.
-
-    Notes
-    -----
-    The hull is that of the middles of the pixels' sides; pixels whose centre lies in it or on its
-    edge count, as in ``skimage.measure.regionprops(...).area_convex``, but in whole numbers.
-
-    Examples
-    --------
-    >>> corner = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 1]], np.int32)
-    >>> convex_areas(corner, region_geometry(corner))
-    array([6.])
-    """
-    boxes = geometry.box
-    start = np.concatenate([[0], np.cumsum(boxes[:, 2] - boxes[:, 0], dtype=np.int64)])
-    ends = _row_ends(np.ascontiguousarray(labels), boxes, start)
-    hulls: Column = _convex(ends, start, geometry.area)
-    return hulls
