@@ -397,9 +397,27 @@ def _counted(planes: Any, images: Any) -> Any:
     return planes
 
 
+def _samples(planes: Any, images: Any) -> Any:
+    """Return of how many components each plane is.
+
+    Where some JPEG files of a channel have colours, those that happen to be grey count as coloured, too:
+    a tile of a slide that shows nothing but glass.
+    """
+    import pandas as pd
+
+    image = planes["image"].to_numpy()
+    samples = images["samples"].to_numpy(dtype=np.int64)[image]
+    jpeg = images["file"].str.lower().str.endswith((".jpg", ".jpeg")).to_numpy(dtype=bool)[image]
+    if jpeg.any():
+        samples[jpeg] = (
+            pd.Series(samples[jpeg]).groupby(planes["channel"].to_numpy()[jpeg]).transform("max")
+        )
+    return samples
+
+
 def _coloured(planes: Any, images: Any) -> Any:
     """Return one row per colour component, with "red", "green", "blue" behind the channel's name."""
-    samples = images["samples"].to_numpy(dtype=np.int64)[planes["image"].to_numpy()]
+    samples = _samples(planes, images)
     rows = planes.loc[planes.index.repeat(samples)].copy()
     rows["sample"] = rows.groupby(level=0).cumcount().to_numpy()
     coloured = np.repeat(samples, samples) > 1

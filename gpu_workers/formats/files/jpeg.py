@@ -1,4 +1,8 @@
-"""JPEG files: one image, grey or red, green and blue; the size is read from the frame header."""
+"""JPEG files: one image, grey or red, green and blue; the size is read from the frame header.
+
+Programs that render fluorescence write grey as three equal components: such an image has one. Whether
+it is one is seen at an eighth of the size first, so that of pictures in colour no more is decoded.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,8 @@ MAX_BYTES: Final = 2**29
 # A progressive image is kept as coefficients of 16 bits besides; each scan goes over all of it.
 MAX_PROGRESSIVE_BYTES: Final = 2**27
 MAX_SCANS: Final = 200
+MAX_GREY_BYTES: Final = 2**27
+"""Larger images aren't asked whether they are grey."""
 _BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
 _NO_FRAME: Final = frozenset({0xC4, 0xC8, 0xCC})
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -68,6 +74,7 @@ class JpegFile:
     """A JPEG file; orientation flags of cameras are left as they are."""
 
     suffixes: ClassVar = (".jpg", ".jpeg")
+    VERSION: ClassVar = 2
 
     def __init__(self, folder: Path, file: str):
         self._file = file
@@ -75,7 +82,7 @@ class JpegFile:
         self._pixels: npt.NDArray[Any] | None = None
 
     def contents(self) -> tuple[ImageContent, ...]:
-        """Return the one image that the frame header describes."""
+        """Return the one image that the frame header describes; one component if all are equal."""
         self._stream.seek(0)
         # Previews and colour profiles stand before the frame header: read on only where they do.
         for size in (2**16, 2**24):
@@ -88,17 +95,17 @@ class JpegFile:
                 if len(data) < size or size == 2**24:
                     raise
         self._require_kept(header)
-        samples = header.components
+        samples = 1 if header.components == 3 and self._is_grey(header) else header.components
         return (ImageContent(header.height, header.width, "uint8", samples=samples),)
 
     def read(self, page: int, sample: int = 0) -> npt.NDArray[Any]:
-        """Return the image, or one colour component of it."""
+        """Return the image, or one colour component of it: of a grey image each is the same."""
         if page != 0:
             raise damaged(self._file, f"it has no page {page}", "missing_page")
         if self._pixels is None:
             self._pixels = self._decoded()
         pixels = self._pixels
-        if sample >= (pixels.shape[2] if pixels.ndim == 3 else 1):
+        if not 0 <= sample < 3:
             raise damaged(self._file, f"it has no component {sample}")
         return np.ascontiguousarray(pixels[..., sample]) if pixels.ndim == 3 else pixels
 
@@ -106,6 +113,23 @@ class JpegFile:
         """Let the file go."""
         self._pixels = None
         self._stream.close()
+
+    def _is_grey(self, header: JpegHeader) -> bool:
+        """Return whether red, green and blue are equal in every pixel; damage shows when it is read."""
+        import cv2
+
+        if header.height * header.width * 3 > MAX_GREY_BYTES:
+            return False
+        self._stream.seek(0)
+        data = np.frombuffer(self._stream.read(MAX_BYTES), np.uint8)
+        try:
+            small = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_8)
+            if small is None or not _equal_components(small):
+                return False
+            self._pixels = self._decoded()
+        except (FileError, ValueError, RuntimeError, cv2.error):
+            return False
+        return _equal_components(self._pixels)
 
     def _decoded(self) -> npt.NDArray[Any]:
         import imagecodecs
@@ -142,3 +166,8 @@ class JpegFile:
                 f"{name} claims {header.height} x {header.width} px: {n_bytes} bytes, more than the "
                 f"{limit} that are decoded at once", code="too_large", files=(name,),
             )  # fmt: skip
+
+
+def _equal_components(image: npt.NDArray[Any]) -> bool:
+    first = image[..., :1]
+    return image.ndim == 3 and bool((image == first).all())

@@ -74,8 +74,14 @@ SETS = {
     "brain": Expected(_brain, 1, 54, 1, 1, 1, 54, 0, 2.5833118, problems=frozenset({"unplaced_files"})),
     "cycif": Expected(
         # The coarsest level: one tile of each marker, an RGB JPEG of grey.
-        _in("cycif_crc_tile_pyramid_18ch"), 1, 1, 54, 1, 1, 54,
+        _in("cycif_crc_tile_pyramid_18ch"), 1, 1, 18, 1, 1, 18,
         pattern=r"(?P<channel>[^/]+)__.*/7_(?P<x>\d)_(?P<y>\d)\.jpg",
+        problems=_PLAIN | {"unknown_name"},
+    ),
+    "cycif tiles": Expected(
+        # A tile of a fine level, with the stain, which is in colour.
+        _in("cycif_crc_tile_pyramid_18ch"), 1, 1, 21, 1, 1, 21,
+        pattern=r"(?P<channel>[^/]+)/(?:.*/)?2_(?P<x>8)_(?P<y>8)\.jpg",
         problems=_PLAIN | {"unknown_name"},
     ),
     "nuclei": Expected(
@@ -168,6 +174,15 @@ def test_tiles_lie_where_the_list_says(tmp_path: Path, tmp_path_factory: Factory
         if line.endswith(")")
     }
     assert {files[s.index]: (float(s.x), float(s.y)) for s in plate.sites} == places
+
+
+def test_markers_are_fluorescence_and_the_stain_is_brightfield(tmp_path: Path) -> None:
+    folder, pattern = data_set("cycif_crc_tile_pyramid_18ch"), SETS["cycif tiles"].pattern
+
+    layout = convert(tmp_path, experiment(folder, pattern=pattern), until="metaconfig").layout
+
+    bright = {c.name: c.color for c in layout.channels if c.brightfield}
+    assert bright == {"he red": "#ff0000", "he green": "#00ff00", "he blue": "#0000ff"}
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,22 @@ def test_jpeg(tmp_path: Path, shape: tuple[int, ...], kind: int) -> None:
         assert np.abs(plane - reference[..., kind - 1 - s]).max() <= 1
 
 
+def test_jpeg_of_grey_in_three_components(tmp_path: Path) -> None:
+    image = np.repeat(RNG.integers(0, 255, (64, 48, 1), dtype="uint8"), 3, axis=2)
+    data = imagecodecs.jpeg8_encode(image, level=90)
+    (tmp_path / "x.jpg").write_bytes(data)
+    image[9:20, 9:20, 0] //= 2
+    (tmp_path / "y.jpg").write_bytes(imagecodecs.jpeg8_encode(image, level=90))
+
+    (found,) = read_contents(tmp_path, "x.jpg")
+    (other,) = read_contents(tmp_path, "y.jpg")
+
+    assert (found.samples, other.samples) == (1, 3)
+    expected = imagecodecs.jpeg8_decode(data)[..., 0]
+    for sample in range(3):
+        np.testing.assert_array_equal(read_plane(tmp_path, "x.jpg", 0, sample), expected)
+
+
 def test_jpeg_with_a_long_preview_before_the_frame(tmp_path: Path) -> None:
     data = imagecodecs.jpeg8_encode(np.zeros((20, 30), "uint8"))
     extra = b"".join(b"\xff\xe1\xff\xff" + bytes(65533) for _ in range(4))
