@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.costes import costes_thresholds
 from gpu_workers.imaging.features.description import FeatureDescription
-from gpu_workers.imaging.features.pixels import Column, object_pixels, with_nan
+from gpu_workers.imaging.features.pixels import Column, flat_values, object_pixels, with_nan
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.xp import operation
 
@@ -154,7 +154,7 @@ def _costes(a: Values, b: Values, scale: float, result: Values) -> None:
 def _measure(
     start: NDArray[np.int64],
     position: NDArray[np.uint32],
-    images: tuple[NDArray[Any], NDArray[Any]],
+    images: tuple[Values, Values],
     share: float,
     scales: tuple[float, float, float],
     wanted: tuple[bool, bool, bool, bool],
@@ -244,7 +244,7 @@ def colocalisation(
     missing = with_nan(labels, first, second)
     wanted = tuple(measures)
     pixels = object_pixels(labels)
-    flat = np.ascontiguousarray(first).reshape(-1), np.ascontiguousarray(second).reshape(-1)
+    flat = flat_values(first), flat_values(second)
     groups = (
         "correlation" in wanted,
         any(m in wanted for m in ("overlap", "manders", "rwc")),

@@ -10,7 +10,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.description import FeatureDescription
-from gpu_workers.imaging.features.pixels import Column, boxes_of, object_pixels, with_nan
+from gpu_workers.imaging.features.pixels import (
+    Column,
+    boxes_of,
+    flat_values,
+    object_pixels,
+    with_nan,
+)
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.xp import operation
 
@@ -42,7 +48,7 @@ def _waves(
 
 @njit(nogil=True, cache=True)
 def _centre(
-    own: NDArray[np.uint32], values: NDArray[Any], width: int
+    own: NDArray[np.uint32], values: NDArray[np.float64], width: int
 ) -> tuple[float, float, float]:
     """Return the centroid (y, x) and the mean intensity."""
     down, right, total = 0.0, 0.0, 0.0
@@ -57,7 +63,7 @@ def _centre(
 @njit(nogil=True, cache=True)
 def _best(
     own: NDArray[np.uint32],
-    values: NDArray[Any],
+    values: NDArray[np.float64],
     width: int,
     box: NDArray[np.int32],
     frequency: float,
@@ -91,7 +97,7 @@ def _best(
 def _scores(
     start: NDArray[np.int64],
     position: NDArray[np.uint32],
-    values: NDArray[Any],
+    values: NDArray[np.float64],
     width: int,
     boxes: NDArray[np.int32],
     frequencies: NDArray[np.float64],
@@ -148,7 +154,7 @@ def gabor(
     pixels = object_pixels(labels)
     width = labels.shape[1]
     angles = np.pi * np.arange(n_angles) / n_angles
-    values = np.ascontiguousarray(image).reshape(-1)
+    values = flat_values(image)
     scores = _scores(
         pixels.start,
         pixels.position,

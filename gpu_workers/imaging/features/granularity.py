@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.description import FeatureDescription
-from gpu_workers.imaging.features.pixels import Column, object_pixels, with_nan
+from gpu_workers.imaging.features.pixels import Column, flat_values, object_pixels, with_nan
 from gpu_workers.imaging.features.reconstruction import erode_cross, reconstruct
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.imaging.opencv import cv2
@@ -25,7 +25,7 @@ DESCRIPTIONS = (
         "image without background",
         "%",
         "I. Ravkin, V. Temov, SPIE 0901, 1988; as CellProfiler's MeasureGranularity",
-        peers={"cp_measure": "granularity.Granularity_{size}"},
+        peers={"cp_measure": "Granularity_{size}"},
     ),
 )
 
@@ -202,7 +202,7 @@ def granularity(
         small = (int(shape[0] * subsample), int(shape[1] * subsample))
     if min(small) < 2:
         return {str(i + 1): np.full(missing.size, np.nan) for i in range(n_sizes)}
-    values = np.nan_to_num(np.ascontiguousarray(image, np.float64), nan=0)
+    values = np.nan_to_num(flat_values(image), nan=0).reshape(shape)
     step = 1 / subsample if subsample < 1 else 1.0
     signal = _sample(values, small[0], small[1], (step, step)) if subsample < 1 else values
     signal = np.maximum(signal - _background(signal, background_subsample, background_radius), 0)

@@ -65,7 +65,10 @@ _CELLPROFILER = (
     "InfoMeas1",
     "InfoMeas2",
 )
-_SOURCE = "R. M. Haralick et al., IEEE SMC 3, 1973; as mahotas.features.haralick(ignore_zeros=True)"
+_SOURCE = (
+    "R. M. Haralick et al., IEEE SMC 3, 1973; as mahotas.features.haralick(ignore_zeros=True); the "
+    "columns of mahotas here are those of scale 1"
+)
 
 DESCRIPTIONS = (
     *(
@@ -90,7 +93,7 @@ DESCRIPTIONS = (
             _SOURCE,
             peers={
                 "mahotas": f"haralick_dir{{direction}}_{i:02d}",
-                "cp_measure": f"texture.{peer}_{{scale}}_0{{direction}}_256",
+                "cp_measure": f"{peer}_{{scale}}_0{{direction}}_256",
             },
             dimensions=(2, 3),
         )

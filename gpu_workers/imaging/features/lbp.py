@@ -10,7 +10,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.description import FeatureDescription
-from gpu_workers.imaging.features.pixels import Column, boxes_of, object_pixels, with_nan
+from gpu_workers.imaging.features.pixels import (
+    Column,
+    boxes_of,
+    flat_values,
+    object_pixels,
+    with_nan,
+)
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.xp import operation
 
@@ -25,10 +31,11 @@ DESCRIPTIONS = (
         "number of pixels whose 8 points on a circle of {radius} px are brighter in the pattern; "
         "patterns that are rotations of each other count as one, ordered by their least number. "
         "Sampling 'mahotas': in the object's box, in which pixels of others are 0; 'interpolated': "
-        "of the object's own pixels on the image, points between pixels interpolated",
+        "of the object's own pixels on the image, points between pixels interpolated. mahotas' column is "
+        "that of sampling 'mahotas'",
         "",
         "T. Ojala et al., ECCV 2000; as mahotas.features.lbp(image, radius, 8)",
-        peers={"mahotas": "lbp_r{radius}p8_{pattern:02d} (sampling 'mahotas')"},
+        peers={"mahotas": "lbp_r{radius}p8_{pattern:0>2}"},
         differs={
             "mahotas": "with sampling 'interpolated': mahotas 1.4 takes the pixel to which its "
             "shift() rounds, up to one beside the point, and doesn't interpolate",
@@ -87,7 +94,7 @@ def _codes_in_box(
 def _count_in_boxes(
     start: NDArray[np.int64],
     position: NDArray[np.uint32],
-    values: NDArray[Any],
+    values: NDArray[np.float64],
     width: int,
     boxes: NDArray[np.int32],
     circle: tuple[float, NDArray[np.float64], int],
@@ -110,14 +117,14 @@ def _count_in_boxes(
 
 
 @njit(nogil=True, cache=True)
-def _at(image: NDArray[Any], y: int, x: int) -> float:
+def _at(image: NDArray[np.float64], y: int, x: int) -> float:
     if 0 <= y < image.shape[0] and 0 <= x < image.shape[1]:
         return float(image[y, x])
     return 0.0
 
 
 @njit(nogil=True, cache=True)
-def _interpolated(image: NDArray[Any], y: float, x: float) -> float:
+def _interpolated(image: NDArray[np.float64], y: float, x: float) -> float:
     y0, x0 = int(np.floor(y)), int(np.floor(x))
     down, right = y - y0, x - x0
     above = (1 - right) * _at(image, y0, x0)
@@ -134,7 +141,7 @@ def _interpolated(image: NDArray[Any], y: float, x: float) -> float:
 @njit(nogil=True, cache=True)
 def _count_on_image(
     labels: Labels,
-    image: NDArray[Any],
+    image: NDArray[np.float64],
     down: NDArray[np.float64],
     right: NDArray[np.float64],
     n: int,
@@ -197,6 +204,7 @@ def local_binary_patterns(
     missing = with_nan(labels, image)
     pixels = object_pixels(labels)
     boxes = boxes_of(pixels, labels.shape[1])
+    values = flat_values(image)
     columns: dict[str, Column] = {}
     for radius in radii:
         # as mahotas divides the circle, to the last digit: its pixels hang on the sign of sin(pi)
@@ -205,7 +213,7 @@ def local_binary_patterns(
             found = _count_in_boxes(
                 pixels.start,
                 pixels.position,
-                np.ascontiguousarray(image).reshape(-1),
+                values,
                 labels.shape[1],
                 boxes,
                 (float(radius), angles, padding),
@@ -217,7 +225,9 @@ def local_binary_patterns(
                 np.round(-radius * np.sin(angles), 5),
                 np.round(radius * np.cos(angles), 5),
             )
-            found = _count_on_image(labels, image, down, right, pixels.area.size, _CLASS)
+            found = _count_on_image(
+                labels, values.reshape(image.shape), down, right, pixels.area.size, _CLASS
+            )
         found[(pixels.area == 0) | missing] = np.nan
         columns.update({f"LBP-radius-{radius:g}-{i}": found[:, i] for i in range(N_PATTERNS)})
     return columns

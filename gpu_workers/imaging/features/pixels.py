@@ -1,4 +1,4 @@
-"""The pixels of each object; entry points: `object_pixels`, `with_nan` and `boxes_of`.
+"""The pixels of each object; entry points: `object_pixels`, `flat_values`, `with_nan`, `boxes_of`.
 
 Families that need an object's pixels more than once go through these lists instead of through boxes:
 objects may touch, lie in each other's boxes or consist of parts.
@@ -72,6 +72,17 @@ def object_pixels(labels: Labels) -> ObjectPixels:
     """
     n = int(labels.max()) if labels.size else 0
     return ObjectPixels(*_sorted_pixels(np.ascontiguousarray(labels).reshape(-1), n))
+
+
+def flat_values(image: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the raveled image as float64: kernels are compiled for one type of pixels only.
+
+    Examples
+    --------
+    >>> flat_values(np.array([[1, 2]], np.uint8))
+    array([1., 2.])
+    """
+    return np.ascontiguousarray(image, np.float64).reshape(-1)
 
 
 def with_nan(labels: Labels, *images: NDArray[Any]) -> NDArray[np.bool_]:

@@ -9,7 +9,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.description import FeatureDescription
-from gpu_workers.imaging.features.pixels import Column, boxes_of, object_pixels, with_nan
+from gpu_workers.imaging.features.pixels import (
+    Column,
+    boxes_of,
+    flat_values,
+    object_pixels,
+    with_nan,
+)
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.imaging.morphology import distance_transform
 from gpu_workers.xp import operation
@@ -28,7 +34,7 @@ DESCRIPTIONS = tuple(
         f"{formula}; {_RINGS}",
         "",
         _SOURCE,
-        peers={"cp_measure": f"radial_distribution.RadialDistribution_{name}_{{bin}}of{{bins}}"},
+        peers={"cp_measure": f"RadialDistribution_{name}_{{bin}}of{{bins}}"},
     )
     for name, formula in (
         ("FracAtD", "fraction of the object's intensity in a ring"),
@@ -87,7 +93,7 @@ def _ways(
 @njit(nogil=True, cache=True)
 def _fill(
     own: NDArray[np.uint32],
-    images: tuple[NDArray[Any], NDArray[np.float32]],
+    images: tuple[NDArray[np.float64], NDArray[np.float32]],
     width: int,
     box: NDArray[np.int32],
     rings: tuple[int, float],
@@ -139,7 +145,7 @@ def _variation(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> float:
 def _measure(
     start: NDArray[np.int64],
     position: NDArray[np.uint32],
-    images: tuple[NDArray[Any], NDArray[np.float32]],
+    images: tuple[NDArray[np.float64], NDArray[np.float32]],
     width: int,
     boxes: NDArray[np.int32],
     rings: tuple[int, float],
@@ -208,7 +214,7 @@ def radial_distribution(
     missing = with_nan(labels, image)
     pixels = object_pixels(labels)
     width = labels.shape[1]
-    values = np.ascontiguousarray(image).reshape(-1)
+    values = flat_values(image)
     edge = distance_transform(np.ascontiguousarray(labels)).reshape(-1)
     rings = (n_bins, 0.0 if maximum_radius is None else float(maximum_radius))
     boxes = boxes_of(pixels, width)

@@ -9,7 +9,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.description import FeatureDescription
-from gpu_workers.imaging.features.pixels import Column, boxes_of, object_pixels, with_nan
+from gpu_workers.imaging.features.pixels import (
+    Column,
+    boxes_of,
+    flat_values,
+    object_pixels,
+    with_nan,
+)
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.xp import operation
 
@@ -30,10 +36,10 @@ DESCRIPTIONS = tuple(
         f"Texture_TAS-{group}-{{neighbours}}",
         f"fraction of the pixels not {chosen} that have {{neighbours}} of 8 neighbours that are; "
         "mu: mean of the object's pixels above the threshold, margin: their standard deviation or "
-        "as given; all in the object's box, in which pixels of others are 0",
+        "as given; all in the object's box, in which pixels of others are 0. mahotas' columns: threshold and margin 30",
         "",
         "N. A. Hamilton et al., BMC Bioinformatics 8, 2007; as mahotas.features.pftas",
-        peers={"mahotas": f"tas_{9 * i:02d} and the 8 after it (threshold and margin 30)"},
+        peers={"mahotas": f"tas_{9 * i:02d} to tas_{9 * i + 8:02d}"},
     )
     for i, (group, chosen) in enumerate(zip(TAS, _CHOSEN, strict=True))
 )
@@ -41,7 +47,7 @@ DESCRIPTIONS = tuple(
 
 @njit(nogil=True, cache=True)
 def _bright(
-    own: NDArray[np.uint32], values: NDArray[Any], threshold: float
+    own: NDArray[np.uint32], values: NDArray[np.float64], threshold: float
 ) -> tuple[float, float, int]:
     """Return sum, standard deviation and number of the pixels above a threshold."""
     total, squares, count = 0.0, 0.0, 0
@@ -58,31 +64,39 @@ def _bright(
 
 
 @njit(nogil=True, cache=True)
-def _adjacency(is_on: NDArray[np.bool_], result: NDArray[np.float64], group: int) -> None:
-    """Histograms of neighbours that are on of pixels that are off, and the reverse.
+def _adjacency(
+    inside: NDArray[np.float64], low: float, high: float, off: Column, on: Column
+) -> None:
+    """Fractions of pixels that are off by their neighbours that are on, and the reverse.
 
-    Beyond the box its outermost pixels repeat.
+    On is what lies between the limits. Beyond the box its outermost pixels repeat.
     """
-    height, width = is_on.shape
+    height, width = inside.shape
+    n_on, n_off = 0.0, 0.0
     for y in range(height):
         for x in range(width):
-            count = -1 if is_on[y, x] else 0
+            count = 0
             for dy in range(-1, 2):
+                row = min(max(y + dy, 0), height - 1)
                 for dx in range(-1, 2):
-                    row = min(max(y + dy, 0), height - 1)
                     column = min(max(x + dx, 0), width - 1)
-                    count += 1 if is_on[row, column] else 0
-            if is_on[y, x]:
-                result[group + 3, 8 - count] += 1
+                    count += 1 if low < inside[row, column] < high else 0
+            if low < inside[y, x] < high:
+                on[9 - count] += 1
+                n_on += 1
             else:
-                result[group, count] += 1
+                off[count] += 1
+                n_off += 1
+    for i in range(9):
+        on[i] /= max(n_on, 1.0)
+        off[i] /= max(n_off, 1.0)
 
 
 @njit(nogil=True, cache=True)
 def _measure(
     start: NDArray[np.int64],
     position: NDArray[np.uint32],
-    values: NDArray[Any],
+    values: NDArray[np.float64],
     width: int,
     boxes: NDArray[np.int32],
     threshold: float,
@@ -104,11 +118,9 @@ def _measure(
             count += inside.size - own.size
         mu = total / (count + 1e-8)
         reach = spread if margin < 0 else margin
-        _adjacency((inside > mu - reach) & (inside < mu + reach), result[k], 0)
-        _adjacency(inside > mu - reach, result[k], 1)
-        _adjacency(inside > mu, result[k], 2)
-        for group in range(6):
-            result[k, group] /= max(result[k, group].sum(), 1.0)
+        _adjacency(inside, mu - reach, mu + reach, result[k, 0], result[k, 3])
+        _adjacency(inside, mu - reach, np.inf, result[k, 1], result[k, 4])
+        _adjacency(inside, mu, np.inf, result[k, 2], result[k, 5])
     return result
 
 
@@ -154,7 +166,7 @@ def threshold_adjacency(
     found = _measure(
         pixels.start,
         pixels.position,
-        np.ascontiguousarray(image).reshape(-1),
+        flat_values(image),
         width,
         boxes_of(pixels, width),
         float(threshold),

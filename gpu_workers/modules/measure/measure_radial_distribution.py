@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from gpu_workers.imaging.features.radial import radial_distribution
+from gpu_workers.imaging.features.radial_zernike import radial_zernike
 from gpu_workers.modules.measure.assignment import (
     Columns,
     MeasureArguments,
@@ -25,6 +26,11 @@ from gpu_workers.modules.module import (
     module,
 )
 
+_UNITS = {
+    "RadialDistribution_ZernikeMagnitude": "intensity",
+    "RadialDistribution_ZernikePhase": "rad",
+}
+
 
 class MeasureRadialDistributionArguments(MeasureArguments):
     bins: int = Field(4, ge=1, le=100, title="Rings", description="from the centre to the edge")
@@ -39,6 +45,10 @@ class MeasureRadialDistributionArguments(MeasureArguments):
         title="Maximum radius (px)",
         description="when not scaled: where the last ring ends, the rest is overflow",
     )
+    measure_zernike: bool = Field(
+        False, title="Zernike", description="moments of the intensities: magnitude and phase"
+    )
+    zernike_degree: int = Field(9, ge=0, le=20, title="Zernike: degree", description="highest n")
 
 
 @module(
@@ -63,7 +73,10 @@ def measure_radial_distribution(
     radius = None if arguments.scaled else arguments.maximum_radius
 
     def measure(labels: LabelImage, image: NDArray[Any]) -> Columns:
-        return radial_distribution(labels, image, arguments.bins, radius)
+        columns = radial_distribution(labels, image, arguments.bins, radius)
+        if arguments.measure_zernike:
+            columns |= radial_zernike(labels, image, arguments.zernike_degree)
+        return columns
 
     nothing = np.zeros((1, 1), np.int32)
     columns = channel_columns(
@@ -73,8 +86,9 @@ def measure_radial_distribution(
         n_labels(extract_objects),
         lambda image: measure(extract_objects, image),
     )
+    units = {name: _UNITS[name.split("-")[0]] for name in columns if "_Zernike" in name}
     return assigned(
-        Features(columns, {}),
+        Features(columns, units),
         extract_objects,
         assign_objects,
         setting,
