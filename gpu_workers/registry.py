@@ -107,6 +107,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "measure_radial_distribution": (
             "gpu_workers.modules.measure.measure_radial_distribution:measure_radial_distribution"
         ),
+        "measure_texture": "gpu_workers.modules.measure.measure_texture:measure_texture",
         "morphology": "gpu_workers.modules.masks.morphology:morphology",
         "project": "gpu_workers.modules.images.project:project",
         "rasterize": "gpu_workers.modules.objects.rasterize:rasterize",
@@ -123,8 +124,13 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "rescale": "gpu_workers.modules.images.rescale:rescale",
         "ring": "gpu_workers.modules.objects.ring:ring",
         "separate": "gpu_workers.modules.objects.separate:separate",
+        "separate_clumps": "gpu_workers.modules.objects.separate_clumps:separate_clumps",
+        "separate_primary_iterative": (
+            "gpu_workers.modules.objects.separate_primary_iterative:separate_primary_iterative"
+        ),
         "skeletonize": "gpu_workers.modules.masks.skeletonize:skeletonize",
         "smooth": "gpu_workers.modules.images.smooth:smooth",
+        "split_merge": "gpu_workers.modules.objects.split_merge:split_merge",
         "subtract": "gpu_workers.modules.objects.subtract:subtract",
         "subtract_background": "gpu_workers.modules.images.subtract_background:subtract_background",
         "threshold_manual": "gpu_workers.modules.masks.threshold_manual:threshold_manual",

@@ -15,11 +15,21 @@ from gpu_workers.xp import operation
 
 
 @njit(nogil=True, cache=True)
-def _root(parent: NDArray[np.int64], i: int) -> int:
+def find_root(parent: NDArray[np.int64], i: int) -> int:
+    """Return the branch that a branch was joined to, and shorten the way there."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
     return i
+
+
+@njit(nogil=True, cache=True)
+def is_in(values: NDArray[np.int64], n: int, value: int) -> bool:
+    """Whether one of the first n values is this one."""
+    found = False
+    for k in range(n):
+        found = found or values[k] == value
+    return found
 
 
 @njit(nogil=True, cache=True)
@@ -31,8 +41,8 @@ def _meets(
     n: int,
     level: float,
     least: tuple[int, float],
-) -> int:
-    """Join the branches that meet here and don't stand out; return the one that gets the pixel."""
+) -> None:
+    """Join the branches that meet here and don't stand out to the highest one."""
     best = int(around[0])
     for k in range(1, n):
         if peak[around[k]] > peak[best]:
@@ -42,7 +52,6 @@ def _meets(
         if own != best and (area[own] < least[0] or peak[own] - level < least[1]):
             parent[own] = best
             area[best] += area[own]
-    return best
 
 
 @njit(nogil=True, cache=True)
@@ -62,25 +71,30 @@ def _branches(
     for rank in range(order.size):
         y, x = order[rank] // width, order[rank] % width
         level = image[y, x]
-        n = 0
+        n, steepest, rise = 0, -1, -np.inf
         for b in range(max(0, y - 1), min(height, y + 2)):
             for a in range(max(0, x - 1), min(width, x + 2)):
                 if owner[b, a] < 0:
                     continue
-                root = _root(parent, owner[b, a])
-                if not (around[:n] == root).any():
+                root = find_root(parent, owner[b, a])
+                # a step to a corner is longer
+                slope = (image[b, a] - level) / (np.sqrt(2.0) if b != y and a != x else 1.0)
+                if slope > rise:
+                    steepest, rise = root, slope
+                if not is_in(around, n, root):
                     around[n] = root
                     n += 1
         if n == 0:
             owner[y, x], area[rank], peak[rank] = rank, 1, level
             continue
-        best = _meets(parent, area, peak, around, n, level, (min_area, min_rise))
-        owner[y, x] = best
-        area[best] += 1
+        _meets(parent, area, peak, around, n, level, (min_area, min_rise))
+        own = find_root(parent, steepest)
+        owner[y, x] = own
+        area[own] += 1
     labels = np.zeros((height, width), np.int32)
     for pixel in order:
         y, x = pixel // width, pixel % width
-        labels[y, x] = _root(parent, owner[y, x]) + 1
+        labels[y, x] = find_root(parent, owner[y, x]) + 1
     return labels
 
 
@@ -111,7 +125,7 @@ def deblend(
     As the multi-threshold tree of SExtractor (E. Bertin, S. Arnouts, 1996) with a threshold at every
     brightness: pixels are taken from the brightest down, branches grow, and where two meet (8
     neighbours) they stay apart if both are large and high enough; what lies below a meeting point
-    goes to the branch that it touches, the one with the higher peak first.
+    goes to the branch that the steepest way leads up to.
 
     Examples
     --------
