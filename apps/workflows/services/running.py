@@ -201,7 +201,8 @@ class Run:
             products=step.products,
             output=step.output,
         )
-        for product, kind in (("mosaic", "mosaic.ready"), ("objects", "objects.ready")):
+        ready = {"mosaic": "mosaic.ready", "derived": "mosaic.ready", "objects": "objects.ready"}
+        for product, kind in ready.items():
             if product in step.products:
                 self._events.append((kind, {"step": str(step.id), "path": step.products[product]}))
 

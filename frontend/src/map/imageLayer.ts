@@ -54,18 +54,25 @@ export class ImageLayer {
     for (const source of frame.scene.images) this.drawSource(frame, source, visible, false);
   }
 
-  /** Return the address of a tile. */
-  address(source: ImageSource, tile: Tile, c: number, at: PlaneAt): string {
-    return tileAddress(source.tileUrl, { level: tile.level, t: at.t, c, z: at.z, y: tile.ty, x: tile.tx });
+  /** Return the address of a tile of a channel. */
+  address(source: ImageSource, tile: Tile, index: number, at: PlaneAt): string {
+    return channelTile(source, tile, index, at);
   }
 
   /** Return the stored value at a world position from the sharpest loaded tile, and that tile's level. */
-  sample(source: ImageSource, c: number, at: PlaneAt, x: number, y: number, scale: number): Sample | null {
+  sample(
+    source: ImageSource,
+    index: number,
+    at: PlaneAt,
+    x: number,
+    y: number,
+    scale: number,
+  ): Sample | null {
     for (let level = levelFor(source.levels, scale); level < source.levels; level++) {
       const px = Math.floor((x - source.originX) / 2 ** level);
       const py = Math.floor((y - source.originY) / 2 ** level);
       const tile = { level, tx: Math.floor(px / source.tile), ty: Math.floor(py / source.tile) };
-      const place: Place | undefined = this.tiles.pool.peek(this.address(source, tile, c, at));
+      const place: Place | undefined = this.tiles.pool.peek(this.address(source, tile, index, at));
       if (place) return { value: this.tiles.read(place, px % source.tile, py % source.tile), level };
     }
     return null;
@@ -191,6 +198,12 @@ export class ImageLayer {
       }
     }
   }
+}
+
+/** Return the address of a tile: images that pipelines made have their channels on an axis of their own. */
+export function channelTile(source: ImageSource, tile: Tile, index: number, at: PlaneAt): string {
+  const c = source.channels.find((channel) => channel.index === index)?.c ?? index;
+  return tileAddress(source.tileUrl, { level: tile.level, t: at.t, c, z: at.z, y: tile.ty, x: tile.tx });
 }
 
 /** Return whether any channel that is shown is brightfield. */

@@ -152,15 +152,17 @@ export class MapRenderer {
   /** Return the visible channels' values under a point of the canvas, in the microscope's units. */
   valuesAt(x: number, y: number): ChannelValue[] {
     const world = this.worldAt(x, y);
-    const source = pyramidAt(this.scene.images, world.x, world.y);
-    if (!source || !this.layers || this.gl.isContextLost()) return [];
+    const under = this.scene.images.filter((image) => pyramidAt([image], world.x, world.y));
+    if (!under.length || !this.layers || this.gl.isContextLost()) return [];
     const { view, channels } = this.options.store.getState();
-    const at = { t: Math.min(view.t, source.tpoints - 1), z: Math.min(view.z, source.zplanes - 1) };
     const { images } = this.layers;
     const { scale } = this.camera();
     return channels
       .filter((channel) => channel.visible)
       .map(({ index }) => {
+        const source = under.find((image) => image.channels.some((c) => c.index === index));
+        if (!source) return { index, value: null, level: 0 };
+        const at = { t: Math.min(view.t, source.tpoints - 1), z: Math.min(view.z, source.zplanes - 1) };
         const sample = images.sample(source, index, at, world.x, world.y, scale);
         return { index, value: sample && inUnits(source, index, sample.value), level: sample?.level ?? 0 };
       });

@@ -5,6 +5,8 @@ import type { Pyramid } from "./pyramid";
 /** Stored value · scale + offset = value in the microscope's units. */
 export interface ChannelSource {
   index: number;
+  /** Place on the image's own axis of channels. */
+  c: number;
   scale: number;
   offset: number;
   /** White where nothing is: the channel takes light away instead of adding it. */

@@ -5,6 +5,7 @@ import { useMemo, useRef, useState } from "react";
 import { fitBounds } from "../map/pyramid";
 import { meansRange, type WellValue, wellMeans } from "../objects/aggregate";
 import { colorOf, cssGradient, DEFAULT_MAP } from "../objects/colormaps";
+import { plateMosaics } from "./buildScene";
 import { useColumn, useMap, usePlate, useView } from "./context";
 import { fitPlate } from "./MapCanvas";
 import { formatNumber } from "./numbers";
@@ -35,6 +36,7 @@ export function PlateMap() {
   const means = useMemo(() => (column && set ? wellMeans(column.values, set.wells) : []), [column, set]);
   const range = meansRange(means);
   const measure = object && set ? measureOf(object, set.features, results) : null;
+  const plates = plateMosaics(mosaics);
   const choose = (id: string | null) => {
     if (!id) return;
     view.actions.move({ plate: id });
@@ -44,15 +46,15 @@ export function PlateMap() {
     <section className={classes.section} aria-labelledby="plate-heading">
       <div className={classes.heading}>
         <h2 id="plate-heading" style={{ all: "unset" }}>
-          {mosaics.length === 1 ? mosaics[0]?.plate.name : "Plates"}
+          {plates.length === 1 ? plates[0]?.plate.name : "Plates"}
         </h2>
       </div>
-      {mosaics.length > 1 && (
+      {plates.length > 1 && (
         <Select
           size="xs"
           mb={6}
           aria-label="Plate"
-          data={mosaics.map((m) => ({ value: m.plate.id, label: m.plate.name }))}
+          data={plates.map((m) => ({ value: m.plate.id, label: m.plate.name }))}
           value={plate}
           onChange={choose}
           allowDeselect={false}

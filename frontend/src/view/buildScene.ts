@@ -35,8 +35,9 @@ function imageSource(mosaic: Mosaic): ImageSource {
     tile: mosaic.tile,
     levels: mosaic.levels.length,
     tileUrl: mosaic.tile_url,
-    channels: mosaic.channels.map(({ index, scale, offset, brightfield }) => ({
+    channels: mosaic.channels.map(({ index, c, scale, offset, brightfield }) => ({
       index,
+      c,
       scale,
       offset,
       brightfield,
@@ -74,9 +75,24 @@ export function matches(set: ObjectSet, mosaic: Mosaic): boolean {
   return set.layout_key === mosaic.layout_key;
 }
 
+/** Return each plate's mosaic of the microscope's channels. */
+export function plateMosaics(mosaics: readonly Mosaic[]): Mosaic[] {
+  return mosaics.filter((mosaic) => !mosaic.is_derived);
+}
+
+/** Return the mosaics that belong together: derived ones of another layout would lie beside their cells. */
+export function shownMosaics(mosaics: readonly Mosaic[]): Mosaic[] {
+  const plates = plateMosaics(mosaics);
+  const fits = (derived: Mosaic) =>
+    plates.some((m) => m.plate.id === derived.plate.id && m.layout_key === derived.layout_key);
+  return [...plates, ...mosaics.filter((mosaic) => mosaic.is_derived && fits(mosaic))];
+}
+
 /** Return the types that are left out somewhere because their plate was laid out anew since. */
 export function outdatedTypes(mosaics: readonly Mosaic[], sets: readonly ObjectSet[]): string[] {
-  const outdated = sets.filter((set) => mosaics.some((m) => m.plate.id === set.plate.id && !matches(set, m)));
+  const outdated = sets.filter((set) =>
+    plateMosaics(mosaics).some((m) => m.plate.id === set.plate.id && !matches(set, m)),
+  );
   return [...new Set(outdated.map((set) => set.object_type.name))];
 }
 
@@ -86,7 +102,7 @@ export function buildScene(
   sets: readonly ObjectSet[],
   wells: readonly Well[],
 ): Scene {
-  const byPlate = new Map(mosaics.map((mosaic) => [mosaic.plate.id, mosaic]));
+  const byPlate = new Map(plateMosaics(mosaics).map((mosaic) => [mosaic.plate.id, mosaic]));
   const objects = sets.flatMap((set) => {
     const mosaic = byPlate.get(set.plate.id);
     return mosaic && matches(set, mosaic) ? [objectSource(set, mosaic)] : [];

@@ -22,6 +22,7 @@ const mosaics: Mosaic[] = [
     id: "m1",
     key: "k",
     layout_key: "L1",
+    is_derived: false,
     plate,
     origin: [0, 0],
     pixel_size_um: 0.5,
@@ -34,6 +35,7 @@ const mosaics: Mosaic[] = [
     channels: [
       {
         index: 0,
+        c: 0,
         name: "DAPI",
         color: "#3b82ff",
         dtype: "uint16",

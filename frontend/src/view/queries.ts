@@ -3,6 +3,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { getAll, getJson } from "../api/client";
 import { keys } from "../api/queries";
+import { shownMosaics } from "./buildScene";
 import {
   experimentUrl,
   type Mosaic,
@@ -20,6 +21,7 @@ export function useMosaics(experiment: string) {
   return useQuery({
     queryKey: keys.part(experiment, "mosaics"),
     queryFn: () => getAll<Mosaic>(`${experimentUrl(experiment)}/mosaics/?current=true`),
+    select: shownMosaics,
   });
 }
 

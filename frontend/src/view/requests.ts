@@ -3,7 +3,10 @@
 import { request } from "../api/client";
 
 export interface MosaicChannel {
+  /** Of the channel in the experiment. */
   index: number;
+  /** Place on the image's axis of channels. */
+  c: number;
   name: string;
   color: string;
   dtype: string;
@@ -27,6 +30,8 @@ export interface Mosaic {
   id: string;
   key: string;
   layout_key: string;
+  /** Of channels that a pipeline has made: lies over the mosaic of the same plate. */
+  is_derived: boolean;
   plate: { id: string; name: string };
   origin: [number, number];
   pixel_size_um: number | null;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { encodeView, viewFromQuery } from "../store/address";
 import type { ViewState } from "../store/viewState";
-import { buildScene, columnUrl, outdatedTypes, typicalDiameter } from "./buildScene";
+import { buildScene, columnUrl, outdatedTypes, shownMosaics, typicalDiameter } from "./buildScene";
 import { sliderRange } from "./ChannelRow";
 import {
   autoWindow,
@@ -22,6 +22,7 @@ import type { Mosaic, MosaicChannel, ObjectSet, ToolResult, Well } from "./reque
 
 const channel = (part: Partial<MosaicChannel> = {}): MosaicChannel => ({
   index: 0,
+  c: part.index ?? 0,
   name: "DAPI",
   color: "#0000ff",
   dtype: "uint16",
@@ -38,6 +39,7 @@ const mosaic = (part: Partial<Mosaic> = {}): Mosaic => ({
   id: "m1",
   key: "k",
   layout_key: "L1",
+  is_derived: false,
   plate: { id: "p1", name: "Plate 1" },
   origin: [0, 0],
   pixel_size_um: 0.5,
@@ -281,4 +283,16 @@ test("arrow keys jump over missing wells and stop at the edge", () => {
   expect(neighbour(wells, first, "ArrowDown")?.id).toBe("2 0");
   expect(neighbour(wells, first, "ArrowUp")).toBeUndefined();
   expect(neighbour(wells, first, "x")).toBeUndefined();
+});
+
+test("channels of pipelines lie over the mosaic of their layout and are no plate of their own", () => {
+  const ratio = channel({ index: 1000, c: 0, name: "ratio" });
+  const derived = mosaic({ id: "m2", is_derived: true, channels: [ratio] });
+  const old = mosaic({ id: "m3", is_derived: true, layout_key: "L0", channels: [ratio] });
+  const shown = shownMosaics([derived, old, mosaic()]);
+
+  expect(shown.map((m) => m.id)).toEqual(["m1", "m2"]);
+  expect(channelsOf(shown).map((c) => c.name)).toEqual(["DAPI", "GFP", "ratio"]);
+  expect(outdatedTypes([derived, mosaic()], [objectSet("Nuclei")])).toEqual([]);
+  expect(buildScene(shown, [objectSet("Nuclei")], []).objects).toHaveLength(1);
 });
