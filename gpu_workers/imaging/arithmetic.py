@@ -230,7 +230,8 @@ def ratio(
     xp = namespace(numerator)
     above = xp.maximum(numerator.astype(np.float64) - background[0], 0)
     below = xp.maximum(denominator.astype(np.float64) - background[1], floor)
-    divided: NDArray[np.float32] = (above / below).astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        divided: NDArray[np.float32] = (above / below).astype(np.float32)
     return divided
 
 
