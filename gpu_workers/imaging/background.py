@@ -18,7 +18,7 @@ from gpu_workers.xp import operation
 Image = NDArray[np.float32]
 
 
-def _half_widths(radius: int) -> NDArray[np.int64]:
+def half_widths(radius: int) -> NDArray[np.int64]:
     """Return how far each row of a disc reaches to the sides."""
     rows = np.arange(-radius, radius + 1)
     return np.sqrt(radius**2 - rows**2).astype(np.int64)
@@ -108,7 +108,7 @@ def disc_minimum(image: NDArray[Any], radius: int) -> Image:
     values = _finite(image, np.inf)
     if radius < 1 or not values.size:
         return values.copy()
-    lowest: Image = _disc_minimum(values, _half_widths(radius))
+    lowest: Image = _disc_minimum(values, half_widths(radius))
     return lowest
 
 
@@ -172,7 +172,7 @@ def _touch(image: Image, depths: NDArray[np.float32]) -> Image:
     return result
 
 
-def _ball_depths(radius: float, step: int) -> NDArray[np.float32]:
+def ball_depths(radius: float, step: int) -> NDArray[np.float32]:
     """Return how far a ball's surface lies below its top, on a grid of `step` px."""
     reach = int(np.ceil(radius / step))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1] * step
@@ -198,7 +198,7 @@ def _enlarge(image: Image, step: int, shape: tuple[int, ...]) -> Image:
     return enlarged[: shape[0], : shape[1]]
 
 
-def _step(radius: float) -> int:
+def grain(radius: float) -> int:
     """Return by how much an image is made smaller before the ball rolls, as ImageJ's table."""
     if radius <= 10:
         return 1
@@ -239,8 +239,8 @@ def rolling_ball(image: NDArray[Any], radius: float, *, exact: bool = False) -> 
     values = _finite(image, np.inf)
     if radius <= 0 or not values.size:
         return values.copy()
-    step = 1 if exact else _step(radius)
-    found: Image = _touch(_shrink(values, step), _ball_depths(radius, step))
+    step = 1 if exact else grain(radius)
+    found: Image = _touch(_shrink(values, step), ball_depths(radius, step))
     if step > 1:
         found = np.minimum(_enlarge(found, step, values.shape), values)
     return np.where(np.isinf(found), np.float32(np.nan), found)

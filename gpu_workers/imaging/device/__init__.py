@@ -6,6 +6,7 @@ What cupy lacks are kernels of our own, in ``kernels/*.cu``.
 """
 
 from gpu_workers.imaging.device import (
+    background,
     filters,
     labels,
     morphology,
@@ -17,6 +18,7 @@ from gpu_workers.imaging.device import (
 )
 
 __all__ = [
+    "background",
     "filters",
     "labels",
     "morphology",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gpu_workers import xp
 from gpu_workers.imaging import (
+    background,
     filters,
     labels,
     morphology,
@@ -106,6 +107,12 @@ CASES = (
     Case(filters.gaussian, lambda s: (s.image, 2.5), 1e-5, "float32 weights and sums"),
     Case(filters.average, lambda s: (s.image, 7), 1e-5, "float32 sums"),
     Case(filters.median, lambda s: (s.image, 5), 0, "a value of the image"),
+    Case(filters.bilateral, lambda s: (s.image, 2.0, 300.0), 1e-4, "a table of weights on the CPU"),
+    Case(background.disc_minimum, lambda s: (s.image, 9), 0, "a value of the image"),
+    Case(background.opening, lambda s: (s.image, 20), 0, "a value of the image"),
+    Case(background.local_minimum, lambda s: (s.image, 20), 1e-5, "float32 weights and sums"),
+    Case(background.rolling_ball, lambda s: (s.image, 40.0), 1e-5, "float32 interpolation"),
+    Case(background.local_median, lambda s: (s.image, 20), 1e-4, "a step of 65,536 levels"),
     Case(thresholds.otsu, lambda s: (s.image,), 1e-9, "exact for whole numbers"),
     Case(
         thresholds.moved_from_background,

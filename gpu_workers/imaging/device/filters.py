@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from gpu_workers.errors import UserError
 from gpu_workers.imaging import filters
+from gpu_workers.imaging.device.launching import each_pixel
 from gpu_workers.xp import device_half, namespace, ndimage
 
 
@@ -42,3 +45,26 @@ def average(image: Any, size: int) -> Any:
     if size == 1 or not values.size:
         return values
     return ndimage(image).uniform_filter(values, size, mode="nearest")
+
+
+@device_half(filters.bilateral)
+def bilateral(image: Any, sigma: float, sigma_intensity: float) -> Any:
+    """Return the image smoothed where it is even; within 1e-4 of its range as on the CPU.
+
+    Raises
+    ------
+    UserError
+        The image is not of two dimensions (``wrong_dimensions``).
+    """
+    if image.ndim != 2:
+        told = "the bilateral filter works on images of two dimensions only"
+        raise UserError(told, code="wrong_dimensions")
+    xp = namespace(image)
+    values = xp.ascontiguousarray(image, xp.float32)
+    if sigma <= 0 or sigma_intensity <= 0 or not values.size:
+        return values.copy()
+    size = (*(np.int32(n) for n in values.shape), np.int32(max(1, round(1.5 * sigma))))
+    spreads = (np.float64(-0.5 / sigma**2), np.float64(-0.5 / sigma_intensity**2))
+    smoothed = xp.empty(values.shape, xp.float32)
+    each_pixel(xp, "surroundings", "bilateral", values.size, (values, *size, *spreads, smoothed))
+    return smoothed

@@ -91,6 +91,7 @@ def _edge_preserving(arguments: SmoothArguments, image: NDArray) -> NDArray:
     version=2,
     outputs=("smoothed_image",),
     dimensions=(2, 3),
+    device=True,
 )
 def smooth(arguments: SmoothArguments, image: Intensity) -> Intensity:
     """Return the smoothed image; float32, after a median in the input's type.

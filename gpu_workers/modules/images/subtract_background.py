@@ -55,6 +55,7 @@ def _above(arguments: SubtractBackgroundArguments, plane: NDArray) -> NDArray:
     outputs=("subtracted_image",),
     dimensions=(2, 3),
     bytes_per_pixel=24,
+    device=True,
 )
 def subtract_background(arguments: SubtractBackgroundArguments, image: Intensity) -> Intensity:
     """Return the image above its background in its own type, at least 0; planes one by one."""

@@ -21,6 +21,7 @@ class FillArguments(Arguments):
     version=2,
     outputs=("filled_mask",),
     dimensions=(2, 3),
+    device=True,
 )
 def fill(arguments: FillArguments, mask: Mask | LabelImage) -> Mask | LabelImage:
     """Return the mask or the objects without holes; a gap between two objects is no hole."""

@@ -35,6 +35,7 @@ class MorphologyArguments(Arguments):
     version=1,
     outputs=("morphed_mask",),
     dimensions=(2, 3),
+    device=True,
 )
 def morphology(arguments: MorphologyArguments, mask: Mask | LabelImage) -> Mask | LabelImage:
     """Return the mask or the objects with their numbers; nothing changes because of the image's edge."""

@@ -34,6 +34,7 @@ class ThresholdOtsuArguments(Arguments):
     help="Separates foreground from background where the two differ most.",
     version=1,
     outputs=("mask",),
+    device=True,
 )
 def threshold_otsu(arguments: ThresholdOtsuArguments, image: Intensity) -> Mask:
     """Return where the image lies above its threshold."""

@@ -33,6 +33,7 @@ class CombineObjectsArguments(Arguments):
     version=1,
     outputs=("combined",),
     dimensions=(2, 3),
+    device=True,
 )
 def combine_objects(
     arguments: CombineObjectsArguments, first: LabelImage, second: LabelImage

@@ -32,6 +32,7 @@ class ExcludeBorderObjectsArguments(Arguments):
     outputs=("kept", "features"),
     measures="kept",
     dimensions=(2, 3),
+    device=True,
 )
 def exclude_border_objects(
     arguments: ExcludeBorderObjectsArguments, labels: LabelImage

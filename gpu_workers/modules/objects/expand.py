@@ -19,6 +19,7 @@ class ExpandArguments(Arguments):
     version=1,
     outputs=("labels",),
     dimensions=(2, 3),
+    device=True,
 )
 def expand(arguments: ExpandArguments, labels: LabelImage) -> LabelImage:
     """Return the grown objects, each with the label of the one it grew from."""

@@ -25,6 +25,7 @@ class ExpandOrShrinkArguments(Arguments):
     version=1,
     outputs=("expanded_image",),
     dimensions=(2, 3),
+    device=True,
 )
 def expand_or_shrink(arguments: ExpandOrShrinkArguments, image: LabelImage) -> LabelImage:
     """Return the objects after all pixels within `n` of them are added, or of their outside removed."""

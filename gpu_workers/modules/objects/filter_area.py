@@ -20,6 +20,7 @@ class FilterAreaArguments(Arguments):
     version=1,
     outputs=("labels",),
     dimensions=(2, 3),
+    device=True,
 )
 def filter_area(arguments: FilterAreaArguments, labels: LabelImage) -> LabelImage:
     """Return the objects that remain, renumbered."""

@@ -36,6 +36,7 @@ class GrowArguments(Arguments):
     help="Grows objects over the bright region of an image around them; labels stay.",
     version=1,
     outputs=("labels",),
+    device=True,
 )
 def grow(arguments: GrowArguments, labels: LabelImage, image: Intensity) -> LabelImage:
     """Return the grown objects: each holds its seed, bright regions without a seed are left out."""

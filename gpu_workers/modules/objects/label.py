@@ -25,6 +25,7 @@ class LabelArguments(Arguments):
     version=1,
     outputs=("label_image",),
     dimensions=(2, 3),
+    device=True,
 )
 def label(arguments: LabelArguments, mask: Mask | LabelImage) -> LabelImage:
     """Return labels 1…n in the order of first pixels."""

@@ -32,6 +32,7 @@ class MaskObjectsArguments(Arguments):
     version=1,
     outputs=("kept",),
     dimensions=(2, 3),
+    device=True,
 )
 def mask_objects(arguments: MaskObjectsArguments, labels: LabelImage, mask: Mask) -> LabelImage:
     """Return the objects that have enough of their pixels on the side that is kept."""

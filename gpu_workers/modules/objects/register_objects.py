@@ -17,6 +17,7 @@ class RegisterObjectsArguments(Arguments):
     version=1,
     outputs=("objects",),
     dimensions=(2, 3),
+    device=True,
 )
 def register_objects(
     arguments: RegisterObjectsArguments,  # noqa: ARG001

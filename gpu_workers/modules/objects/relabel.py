@@ -17,6 +17,7 @@ class RelabelArguments(Arguments):
     version=1,
     outputs=("relabeled_image",),
     dimensions=(2, 3),
+    device=True,
 )
 def relabel(arguments: RelabelArguments, label_image: LabelImage) -> LabelImage:  # noqa: ARG001
     """Return the same objects with new numbers, in the order of first pixels."""

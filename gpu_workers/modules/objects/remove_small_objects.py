@@ -21,6 +21,7 @@ class RemoveSmallObjectsArguments(Arguments):
     version=1,
     outputs=("cleaned_mask",),
     dimensions=(2, 3),
+    device=True,
 )
 def remove_small_objects(
     arguments: RemoveSmallObjectsArguments, mask: Mask | LabelImage

@@ -23,6 +23,7 @@ class RingArguments(Arguments):
     version=1,
     outputs=("ring",),
     dimensions=(2, 3),
+    device=True,
 )
 def ring(
     arguments: RingArguments, objects: LabelImage, limit: Mask | LabelImage | None = None

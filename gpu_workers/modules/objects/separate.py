@@ -15,6 +15,7 @@ from gpu_workers.imaging.morphology import distance_transform, peaks
 from gpu_workers.imaging.watershed import watershed
 from gpu_workers.modules.module import Intensity, LabelImage, Mask, module
 from gpu_workers.registry import Arguments
+from gpu_workers.xp import namespace
 
 
 class SeparateArguments(Arguments):
@@ -36,7 +37,7 @@ def _seeds(
 ) -> LabelImage:
     """Return one seed per peak; a part in which a larger neighbour hides the peak is one itself."""
     seeds = label(peaks(heights, min_distance, mask))
-    seeded = np.zeros(int(parts.max()) + 1, np.bool_)
+    seeded = namespace(parts).zeros(int(parts.max()) + 1, np.bool_)
     seeded[parts[seeds > 0]] = True
     hidden = mask & ~seeded[parts]
     seeds[hidden] = parts[hidden] + int(seeds.max())
@@ -48,6 +49,7 @@ def _seeds(
     help="Numbers the objects of a mask and cuts touching ones apart.",
     version=1,
     outputs=("labels",),
+    device=True,
 )
 def separate(
     arguments: SeparateArguments, mask: Mask, image: Intensity | None = None

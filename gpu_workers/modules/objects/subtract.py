@@ -18,6 +18,7 @@ class SubtractArguments(Arguments):
     version=1,
     outputs=("labels",),
     dimensions=(2, 3),
+    device=True,
 )
 def subtract(
     arguments: SubtractArguments,  # noqa: ARG001

@@ -17,6 +17,7 @@ class UseLabelImageArguments(Arguments):
     version=1,
     outputs=("label_image",),
     dimensions=(2, 3),
+    device=True,
 )
 def use_label_image(
     arguments: UseLabelImageArguments,  # noqa: ARG001
