@@ -226,17 +226,17 @@ def _existing(
     context: StepContext, layout: Layout, alignment: str | None
 ) -> dict[str, ExistingObjects]:
     """Return the objects that earlier runs have made, by type."""
-    manifests: dict[str, str] = {}
+    paths = {
+        n.removeprefix("objects/"): p for n, p in context.inputs.items() if n[:8] == "objects/"
+    }
     latest = context.inputs.get("objects")
+    every = dict.fromkeys([*paths.values(), *([latest] if latest else [])])
+    manifests = {path: load_manifest(context.root, path) for path in every}
     if latest is not None:
-        kinds = load_manifest(context.root, latest).types
-        manifests.update({kind.name: latest for kind in kinds})
-    for name, path in context.inputs.items():
-        if name.startswith("objects/"):
-            manifests[name.removeprefix("objects/")] = path
+        paths = {kind.name: latest for kind in manifests[latest].types} | paths
     return {
-        name: ExistingObjects.open(context.root, path, name, layout, alignment)
-        for name, path in sorted(manifests.items())
+        name: ExistingObjects(context.root, path, name, layout, alignment, manifests[path])
+        for name, path in sorted(paths.items())
     }
 
 
