@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from gpu_workers.imaging.filters import average, bilateral, gaussian, median, over_missing
 from gpu_workers.modules.module import Intensity, module
 from gpu_workers.registry import Arguments
+from gpu_workers.xp import namespace
 
 _SIDE = 5
 _SIGMA = 1.5
@@ -66,14 +66,17 @@ class SmoothArguments(Arguments):
 
 def _whole(image: NDArray, side: int) -> NDArray:
     """Return the image with means of their surroundings in place of pixels that aren't finite."""
-    if image.dtype.kind != "f" or np.isfinite(image).all():
+    xp = namespace(image)
+    finite = xp.isfinite(image)
+    if finite.all():
         return image
     filled = over_missing(lambda values: average(values, side), image)
-    filled = np.where(np.isfinite(image), image, np.nan_to_num(filled))
-    return filled.astype(image.dtype)
+    whole: NDArray = xp.where(finite, image, xp.nan_to_num(filled)).astype(image.dtype)
+    return whole
 
 
 def _edge_preserving(arguments: SmoothArguments, image: NDArray) -> NDArray:
+    xp = namespace(image)
     whole = _whole(image, arguments.side)
     if arguments.filter_name == "median":
         smoothed = median(whole, arguments.side)
@@ -81,7 +84,7 @@ def _edge_preserving(arguments: SmoothArguments, image: NDArray) -> NDArray:
         spread = arguments.sigma_intensity or float(whole.std()) if whole.size else 0
         smoothed = bilateral(whole, arguments.width, spread)
     if whole is not image:
-        smoothed = np.where(np.isfinite(image), smoothed, np.nan).astype(smoothed.dtype)
+        smoothed = xp.where(xp.isfinite(image), smoothed, xp.nan).astype(smoothed.dtype)
     return smoothed
 
 

@@ -12,6 +12,7 @@ from gpu_workers.imaging.arithmetic import float_type, saturated
 from gpu_workers.imaging.background import local_median, local_minimum, opening, rolling_ball
 from gpu_workers.modules.module import Intensity, module
 from gpu_workers.registry import Arguments
+from gpu_workers.xp import namespace
 
 _BACKGROUNDS = {
     "top_hat": opening,
@@ -39,12 +40,13 @@ class SubtractBackgroundArguments(Arguments):
 
 
 def _above(arguments: SubtractBackgroundArguments, plane: NDArray) -> NDArray:
+    xp = namespace(plane)
     background = _BACKGROUNDS[arguments.method](plane, arguments.radius)
     dtype = float_type(plane) if plane.dtype.kind == "f" else plane.dtype
     with np.errstate(invalid="ignore"):
-        above = np.maximum(plane.astype(np.float32) - background, 0)
+        above = xp.maximum(plane.astype(np.float32) - background, 0)
     if plane.dtype.kind == "f":
-        above = np.where(np.isfinite(plane), above, np.float32(np.nan))
+        above = xp.where(xp.isfinite(plane), above, xp.float32(xp.nan))
     return saturated(above, dtype)
 
 
@@ -61,4 +63,4 @@ def subtract_background(arguments: SubtractBackgroundArguments, image: Intensity
     """Return the image above its background in its own type, at least 0; planes one by one."""
     if image.ndim == 2:
         return _above(arguments, image)
-    return np.stack([_above(arguments, plane) for plane in image])
+    return namespace(image).stack([_above(arguments, plane) for plane in image])

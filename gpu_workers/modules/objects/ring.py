@@ -8,6 +8,7 @@ from pydantic import Field
 from gpu_workers.imaging.shapes import dilate
 from gpu_workers.modules.module import LabelImage, Mask, module
 from gpu_workers.registry import Arguments
+from gpu_workers.xp import namespace
 
 
 class RingArguments(Arguments):
@@ -34,8 +35,10 @@ def ring(
     object's own number.
     """
     around = dilate(objects, arguments.gap + arguments.width)
-    rings = np.where(dilate(objects, arguments.gap) > 0, np.int32(0), around)
+    xp = namespace(objects)
+    rings: LabelImage = xp.where(dilate(objects, arguments.gap) > 0, xp.int32(0), around)
     if limit is None:
         return rings
     within = limit if limit.dtype == np.bool_ else limit == rings
-    return np.where(within, rings, np.int32(0))
+    limited: LabelImage = xp.where(within, rings, xp.int32(0))
+    return limited
