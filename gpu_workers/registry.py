@@ -6,18 +6,17 @@ when the package's metadata is missing (a source tree on ``sys.path`` without an
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from gpu_workers import plugins
 from gpu_workers.errors import UserError
 from gpu_workers.messages import ExperimentDescription, Json, Limits, Plan, Problem
 
@@ -243,28 +242,37 @@ class Tool(ABC, Generic[A]):
     def run(self, context: StepContext, arguments: A, batch: Json) -> StepOutput: ...
 
 
-def _allowed_plugins(family: Family) -> dict[str, str]:
-    """Return entries of the modules that the administrator allows by ``TISSUEMAPS_PLUGINS``.
-
-    The variable lists ``module:attribute``, separated by commas; each attribute is a mapping such
-    as ``{"steps": {"name": "module:Class"}}``. They win over entries of the same name.
-    """
-    found: dict[str, str] = {}
-    for target in filter(None, os.environ.get("TISSUEMAPS_PLUGINS", "").split(",")):
-        module, _, attribute = target.strip().partition(":")
-        found.update(getattr(import_module(module), attribute or "ENTRIES").get(family, {}))
-    return found
-
-
 @cache
 def _targets(family: Family) -> dict[str, str]:
-    found = {e.name: e.value for e in entry_points(group=f"tissuemaps.{family}")}
-    return {**BUILT_IN[family], **found, **_allowed_plugins(family)}
+    # An older installation's entry points may name what has moved: the list here wins over them.
+    found = {**plugins.own_entries(family), **BUILT_IN[family], **plugins.allowed_entries(family)}
+    if family == "modules":
+        found |= plugins.entries_of_files(frozenset(found))
+    return found
 
 
 def names(family: Family) -> list[str]:
     """Return the names registered in a family, sorted."""
     return sorted(_targets(family))
+
+
+def source_digest(family: Family, name: str) -> str | None:
+    """Return the digest of the source of an entry that is not built in, None for one that is.
+
+    It belongs into the key of what the entry makes, beside its version: people change their own
+    modules without raising a number.
+    """
+    target = _targets(family).get(name)
+    if target is None or target == BUILT_IN[family].get(name):
+        return None
+    return plugins.source_digest(target)
+
+
+def forget() -> None:
+    """Forget what was found and loaded, so that the administrator's files are read again."""
+    plugins.forget()
+    _targets.cache_clear()
+    load.cache_clear()
 
 
 @cache
@@ -274,14 +282,15 @@ def load(family: Family, name: str) -> Any:
     Raises
     ------
     UserError
-        No entry of that name; the message lists those there are.
+        No entry of that name; the message lists those there are, and files that could not be used.
     """
     try:
         target = _targets(family)[name]
     except KeyError:
         known = ", ".join(names(family)) or "none"
-        raise UserError(
-            f"no {family[:-1]} is called {name!r}; known: {known}", code="unknown_name"
-        ) from None
+        text = f"no {family[:-1]} is called {name!r}; known: {known}"
+        for path, problem in plugins.problems().items() if family == "modules" else ():
+            text += f"; {path} could not be used: {problem}"
+        raise UserError(text, code="unknown_name") from None
     module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)

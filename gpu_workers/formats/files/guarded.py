@@ -37,7 +37,7 @@ _ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 
 # Whoever takes over a decoder by a crafted file finds no password of the broker or the database here.
 _NEEDED: Final = re.compile(
     r"PATH|HOME|USER|TMPDIR|TZ|LANG|LC_\w+|LD_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w+|COV\w+|COVERAGE\w+|NUMBA_\w+"
-    r"|TISSUEMAPS_PLUGINS"
+    r"|TISSUEMAPS_(PLUGINS|PACKAGES)"
 )
 _tokens = itertools.count()
 
