@@ -63,4 +63,5 @@ def subtract_background(arguments: SubtractBackgroundArguments, image: Intensity
     """Return the image above its background in its own type, at least 0; planes one by one."""
     if image.ndim == 2:
         return _above(arguments, image)
-    return namespace(image).stack([_above(arguments, plane) for plane in image])
+    planes: Intensity = namespace(image).stack([_above(arguments, plane) for plane in image])
+    return planes
