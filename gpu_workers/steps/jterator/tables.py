@@ -154,18 +154,19 @@ def discs(
     """
     image = np.zeros(shape, np.int32)
     falling = np.argsort(-labels, kind="stable")
-    names, plane = labels[falling], z[falling] if z is not None else None
-    cy, cx = (np.rint(c[falling]).astype(np.int64) for c in (y, x))
     span = np.arange(-POINT_RADIUS, POINT_RADIUS + 1)
-    around = [(dy * dy + dx * dx, dy, dx) for dy in span for dx in span]
-    # The last that is written stays: from the rim to the centre.
-    for squared, dy, dx in sorted(around, key=lambda a: -a[0]):
-        if squared > POINT_RADIUS**2:
-            continue
-        py, px = cy + dy, cx + dx
+    dy, dx = (d.ravel() for d in np.meshgrid(span, span, indexing="ij"))
+    squared = dy * dy + dx * dx
+    # What is written last stays: the centres after their rims, the lowest label last.
+    for distance in np.unique(squared[squared <= POINT_RADIUS**2])[::-1]:
+        ring = squared == distance
+        py = np.rint(y[falling]).astype(np.int64)[:, None] + dy[ring]
+        px = np.rint(x[falling]).astype(np.int64)[:, None] + dx[ring]
         inside = (py >= 0) & (px >= 0) & (py < shape[-2]) & (px < shape[-1])
-        at = (py[inside], px[inside])
-        image[at if plane is None else (plane[inside], *at)] = names[inside]
+        at: tuple[NDArray[np.integer], ...] = (py[inside], px[inside])
+        if z is not None:
+            at = (np.broadcast_to(z[falling][:, None], py.shape)[inside], *at)
+        image[at] = np.broadcast_to(labels[falling][:, None], py.shape)[inside]
     return image
 
 

@@ -38,7 +38,8 @@ def table(labels: np.ndarray, t: int = 0) -> SiteObjects:
     return SiteObjects(
         label=traced.labels.astype("u4"), t=np.full(n, t, "u2"), z=np.zeros(n, "u2"),
         y=geometry.y.astype("f4"), x=geometry.x.astype("f4"), box=geometry.box,
-        z_range=np.tile(np.array([0, 1], "u2"), (n, 1)), is_border=np.zeros(n, bool), owned=np.ones(n, bool), features=np.zeros((n, 0), "f4"),
+        z_range=np.tile(np.array([0, 1], "u2"), (n, 1)), is_border=np.zeros(n, bool),
+        owned=np.ones(n, bool), features=np.zeros((n, 0), "f4"),
         rings=traced.rings, points=traced.points,
         dy=(traced.y - np.repeat(geometry.box[:, 0], per_object)).astype("i2"),
         dx=(traced.x - np.repeat(geometry.box[:, 1], per_object)).astype("i2"),
