@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.description import FeatureDescription
 from gpu_workers.imaging.features.pixels import ObjectPixels, object_pixels
-from gpu_workers.imaging.features.quantiles import quantile
+from gpu_workers.imaging.features.quantiles import N_BINS, spread, value_at
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.xp import operation
 
@@ -151,21 +151,17 @@ def _places(
 
 
 @njit(nogil=True, cache=True)
-def _is_edge(labels: Labels, place: int, size: tuple[int, int]) -> bool:
-    """Whether one of the direct neighbours that lie in the image has another label."""
+def _ways(place: int, size: tuple[int, int], total: int, ways: NDArray[np.int64]) -> int:
+    """Write the steps to the rows and planes beside a pixel, 0 where there is none; return its row's end."""
     height, width = size
-    label = labels[place]
-    line = place // width
-    x, y = place - line * width, line % height
     plane = height * width
-    return (
-        (x > 0 and labels[place - 1] != label)
-        or (x < width - 1 and labels[place + 1] != label)
-        or (y > 0 and labels[place - width] != label)
-        or (y < height - 1 and labels[place + width] != label)
-        or (place >= plane and labels[place - plane] != label)
-        or (place + plane < labels.size and labels[place + plane] != label)
-    )
+    line = place // width
+    y = line % height
+    ways[0] = -width if y > 0 else 0
+    ways[1] = width if y < height - 1 else 0
+    ways[2] = -plane if place >= plane else 0
+    ways[3] = plane if place + plane < total else 0
+    return (line + 1) * width
 
 
 @njit(nogil=True, cache=True)
@@ -176,10 +172,22 @@ def _edge_statistics(
     size: tuple[int, int],
     row: NDArray[np.float64],
 ) -> None:
+    """Write the statistics of pixels with a direct neighbour in the image of another label."""
     found = np.empty(values.size)
-    m = 0
+    ways = np.zeros(4, np.int64)
+    label, m, end = labels[position[0]], 0, 0
     for i in range(values.size):
-        if _is_edge(labels, int(position[i]), size):
+        place = int(position[i])
+        if place >= end:
+            end = _ways(place, size, labels.size, ways)
+        if (
+            (place > end - size[1] and labels[place - 1] != label)
+            or (place + 1 < end and labels[place + 1] != label)
+            or labels[place + ways[0]] != label
+            or labels[place + ways[1]] != label
+            or labels[place + ways[2]] != label
+            or labels[place + ways[3]] != label
+        ):
             found[m] = values[i]
             m += 1
     if m > 0:
@@ -187,19 +195,29 @@ def _edge_statistics(
 
 
 @njit(nogil=True, cache=True)
-def _quantiles(
-    values: NDArray[np.float64], fractions: NDArray[np.float64], row: NDArray[np.float64]
+def _write_quantiles(
+    values: NDArray[np.float64],
+    fractions: NDArray[np.float64],
+    in_bins: NDArray[np.float64],
+    bins: NDArray[np.int32],
+    row: NDArray[np.float64],
 ) -> None:
-    """Write median, quartiles, median deviation and further quantiles; reorders the values."""
-    row[0] = quantile(values, 0.5)
-    row[1] = quantile(values, 0.25)
-    row[2] = quantile(values, 0.75)
+    """Write median, quartiles, median deviation and further quantiles to the row's end; change values.
+
+    The row begins with the greatest, the mean and the least value.
+    """
+    last = values.size - 1
+    n = spread(values, row[2], row[0], in_bins, bins)
+    median = value_at(in_bins, bins, n, last * 0.5)
+    row[19] = median
+    row[20] = value_at(in_bins, bins, n, last * 0.25)
+    row[21] = value_at(in_bins, bins, n, last * 0.75)
     for j in range(fractions.size):
-        row[4 + j] = quantile(values, fractions[j])
-    median = row[0]
+        row[23 + j] = value_at(in_bins, bins, n, last * fractions[j])
     for i in range(values.size):
         values[i] = abs(values[i] - median)
-    row[3] = quantile(values, 0.5)
+    n = spread(values, 0.0, max(row[0] - median, median - row[2]), in_bins, bins)
+    row[22] = value_at(in_bins, bins, n, last * 0.5)
 
 
 @njit(nogil=True, cache=True)
@@ -214,7 +232,9 @@ def _measure(
     """Columns: 5 statistics, 6 centres, 3 of the maximum, 5 of the edge, 4 quartiles, percentiles."""
     n = start.size - 1
     table = np.full((n, 23 + fractions.size), np.nan)
-    buffer = np.empty(max(1, np.diff(start).max()) if n else 1)
+    longest = max(1, np.diff(start).max()) if n else 1
+    buffer, in_bins = np.empty(longest), np.empty(longest)
+    bins = np.empty(N_BINS + 1, np.int32)
     for k in range(n):
         own = position[start[k] : start[k + 1]]
         values = buffer[: own.size]
@@ -231,7 +251,7 @@ def _measure(
         table[k, 12] = line % size[0]
         table[k, 13] = highest - line * size[1]
         _edge_statistics(labels, values, own, size, table[k, 14:19])
-        _quantiles(values, fractions, table[k, 19:])
+        _write_quantiles(values, fractions, in_bins[: own.size], bins, table[k])
     return table
 
 

@@ -1,4 +1,7 @@
-"""Order statistics within objects: selection in place instead of sorting; entry point: `object_quantiles`."""
+"""Order statistics within objects, found without sorting; entry point: `object_quantiles`.
+
+Values are spread over bins of equal width; a quantile needs the few values of one bin.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.pixels import ObjectPixels
+
+N_BINS = 1024
 
 
 @njit(nogil=True, cache=True)
@@ -39,17 +44,58 @@ def select(values: NDArray[np.float64], k: int) -> float:
 
 
 @njit(nogil=True, cache=True)
-def quantile(values: NDArray[np.float64], fraction: float) -> float:
-    """Return a quantile, linear between order statistics as ``numpy.quantile``; reorders `values`."""
-    place = (values.size - 1) * fraction
+def spread(
+    values: NDArray[np.float64],
+    low: float,
+    high: float,
+    sorted_values: NDArray[np.float64],
+    start: NDArray[np.int32],
+) -> int:
+    """Sort values roughly, into bins of equal width from `low` to `high`; return the number of bins.
+
+    Bin b has ``sorted_values[start[b] : start[b + 1]]``. Any finite values work; evenly spread ones
+    make the bins small, so that order statistics are found in a few values.
+    """
+    n = min(max(values.size // 2, 1), start.size - 1)
+    with_range = high > low and high - low < np.inf
+    scale = (n - 1) / (high - low) if with_range else 0.0
+    if not scale < np.inf:
+        scale = 0.0
+    if scale == 0.0:
+        n = 1
+    start[: n + 1] = 0
+    for value in values:
+        start[(int((value - low) * scale) if n > 1 else 0) + 1] += 1
+    for i in range(n):
+        start[i + 1] += start[i]
+    for i in range(values.size - 1, -1, -1):
+        k = int((values[i] - low) * scale) if n > 1 else 0
+        # the ends of bins are moved to their starts one by one
+        start[k + 1] -= 1
+        sorted_values[start[k + 1]] = values[i]
+    for i in range(n):
+        start[i] = start[i + 1]
+    start[n] = values.size
+    return n
+
+
+@njit(nogil=True, cache=True)
+def value_at(
+    sorted_values: NDArray[np.float64], start: NDArray[np.int32], n: int, place: float
+) -> float:
+    """Return the order statistic at a place between 0 and size - 1, linear between two."""
     k = int(place)
-    low = select(values, k)
+    here = np.searchsorted(start[: n + 1], k, side="right") - 1
+    first, last = start[here], start[here + 1]
+    low = select(sorted_values[first:last], k - first)
     part = place - k
     if part <= 0:
-        return low
-    high = float(values[k + 1])
-    for value in values[k + 2 :]:
-        high = min(high, value)
+        return float(low)
+    if k + 1 == last:
+        there = np.searchsorted(start[: n + 1], k + 1, side="right") - 1
+        high = sorted_values[start[there] : start[there + 1]].min()
+    else:
+        high = sorted_values[k + 1 : last].min()
     return float(low * (1 - part) + high * part)
 
 
@@ -62,16 +108,22 @@ def _quantiles(
 ) -> NDArray[np.float64]:
     n = start.size - 1
     result = np.full((fractions.size, n), np.nan)
-    buffer = np.empty(max(1, np.diff(start).max()) if n else 1)
+    size = max(1, np.diff(start).max()) if n else 1
+    buffer, in_bins = np.empty(size), np.empty(size)
+    bins = np.empty(N_BINS + 1, np.int32)
     for k in range(n):
         size = start[k + 1] - start[k]
-        is_known = size > 0
+        values = buffer[:size]
+        low, high, is_known = np.inf, -np.inf, size > 0
         for i in range(size):
-            buffer[i] = image[position[start[k] + i]]
-            is_known &= not np.isnan(buffer[i])
+            values[i] = image[position[start[k] + i]]
+            low, high = min(low, values[i]), max(high, values[i])
+            is_known &= not np.isnan(values[i])
         if is_known:
+            n_bins = spread(values, low, high, in_bins, bins)
             for j in range(fractions.size):
-                result[j, k] = quantile(buffer[:size], fractions[j])
+                place = (size - 1) * fractions[j]
+                result[j, k] = value_at(in_bins[:size], bins, n_bins, place)
     return result
 
 
