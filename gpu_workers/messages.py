@@ -111,7 +111,7 @@ class JobSpec(Message):
     version: Literal[1] = 1
     job: UUID
     attempt: int = Field(ge=1)
-    kind: Literal["plan", "run", "collect", "tool", "inspect", "preview"]
+    kind: Literal["plan", "run", "collect", "tool", "inspect", "preview", "segment"]
     name: str = Field(description="step or tool")
     experiment: ExperimentDescription
     key: str = Field("", description="version of what the step run builds; empty while planning")

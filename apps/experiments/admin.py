@@ -31,6 +31,7 @@ from apps.experiments.models import (
     PlateGroupGrant,
     PlateUserGrant,
     Product,
+    SegmentationUpload,
     Site,
     SourceFile,
     Well,
@@ -187,6 +188,16 @@ class InspectionAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     search_fields = ("acquisition__name", "id")
     list_select_related = ("acquisition", "created_by")
+
+
+@admin.register(SegmentationUpload)
+class SegmentationUploadAdmin(ReadOnlyAdmin):
+    """Label images that people uploaded."""
+
+    list_display = ("name", "object_type", "experiment", "state", "created_by", "created_at")
+    list_filter = ("state",)
+    search_fields = ("name", "experiment__name", "id")
+    list_select_related = ("experiment", "created_by")
 
 
 @admin.register(Mosaic)

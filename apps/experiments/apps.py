@@ -17,8 +17,10 @@ class ExperimentsConfig(AppConfig):
             inspection_apply,
             inspection_started,
             reach_changed,
+            segmentations_apply,
         )
         from apps.jobs.services import register_handler
 
         when_access_changes(reach_changed)
         register_handler("inspect", inspection_apply, inspection_started)
+        register_handler("segment", segmentations_apply)

@@ -38,6 +38,7 @@ class JobKind(models.TextChoices):
     TOOL = "tool"
     INSPECT = "inspect"
     PREVIEW = "preview"
+    SEGMENT = "segment"
 
 
 class SpecTemplate(BaseModel):

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 STATES = ["waiting", "running", "succeeded", "failed", "killed", "skipped", "reused"]
 JOB_STATES = ["waiting", "queued", "running", "succeeded", "failed", "killed", "reused"]
-KINDS = ["plan", "run", "collect", "tool", "inspect", "preview"]
+KINDS = ["plan", "run", "collect", "tool", "inspect", "preview", "segment"]
 
 
 class RegistryEntrySerializer(serializers.Serializer[Any]):

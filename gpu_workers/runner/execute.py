@@ -21,6 +21,7 @@ from gpu_workers.registry import StepContext, StepOutput
 from gpu_workers.runner.code_version import code_version
 from gpu_workers.runner.processes import peak_memory_mb
 from gpu_workers.steps.metaextract import acquisition_folder
+from gpu_workers.steps.segmentations import segmentations_take
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,9 @@ def _dispatch(spec: JobSpec, context: StepContext) -> Json:
         return _examine(spec, context)
     if spec.kind == "preview":
         return _preview(spec, context)
+    if spec.kind == "segment":
+        taken = segmentations_take(context, spec.batch)
+        return {"output": taken.output, "products": taken.products}
     if spec.kind == "tool":
         tool = registry.load("tools", spec.name)()
         output = tool.run(context, _arguments(tool, spec), spec.batch)

@@ -39,6 +39,12 @@ class UploadedPlane(Message):
     t: int = Field(0, ge=0)
     z: int | None = Field(None, ge=0)
 
+    def check_name(self) -> None:
+        """Raise UserError where the type's name is one of the layout's regions (`reserved_name`)."""
+        if self.type in REGION_TYPES:
+            told = f"{self.type!r} is what the layout's regions are called"
+            raise UserError(told, code="reserved_name")
+
 
 class SegmentedImage(Message):
     """The labels of one site; `planes` lists each (t, z) that was uploaded, if only without objects."""
@@ -97,6 +103,11 @@ class SegmentationsManifest(Message):
 def manifest_path(key: str) -> str:
     """Path of the manifest below the experiment's folder."""
     return f"{paths.segmentations_folder(key)}/segmentations.json"
+
+
+def upload_path(upload: object) -> str:
+    """Path below the experiment's folder of a label image that waits to be taken in."""
+    return f"segmentations/incoming/{upload}"
 
 
 def load_segmentations(root: Path, path: str) -> SegmentationsManifest:
@@ -161,9 +172,7 @@ def write_plane(
 
 
 def _find(layout: Layout, plane: UploadedPlane) -> tuple[PlateLayout, SiteLayout]:
-    if plane.type in REGION_TYPES:
-        told = f"{plane.type!r} is what the layout's regions are called"
-        raise UserError(told, code="reserved_name")
+    plane.check_name()
     plate = next((p for p in layout.plates if p.id == str(plane.plate)), None)
     sites = plate.sites if plate else ()
     site = next((s for s in sites if s.index == plane.site), None)

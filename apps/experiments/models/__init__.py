@@ -30,6 +30,10 @@ from apps.experiments.models.inspections import (
     Inspection,
     InspectionState,
 )
+from apps.experiments.models.segmentations import (
+    SegmentationState,
+    SegmentationUpload,
+)
 from apps.experiments.models.versions import (
     LayoutEdit,
     LayoutVersion,
@@ -63,6 +67,8 @@ __all__ = [
     "PlateGroupGrant",
     "PlateUserGrant",
     "Product",
+    "SegmentationState",
+    "SegmentationUpload",
     "Site",
     "SourceFile",
     "Well",

@@ -50,6 +50,7 @@ from apps.experiments.selectors.products import (
     object_type_get,
     object_types_list,
 )
+from apps.experiments.selectors.segmentations import segmentations_list
 
 __all__ = [
     "Access",
@@ -92,6 +93,7 @@ __all__ = [
     "plate_get",
     "plates_list",
     "reach",
+    "segmentations_list",
     "sites_list",
     "wells_list",
 ]

@@ -56,6 +56,12 @@ from apps.experiments.serializers.images import (
     WellRangeSerializer,
     WellSerializer,
 )
+from apps.experiments.serializers.segmentations import (
+    NewSegmentationSerializer,
+    PublishedSerializer,
+    SegmentationQuerySerializer,
+    SegmentationSerializer,
+)
 
 __all__ = [
     "PLATE_FORMATS",
@@ -86,6 +92,7 @@ __all__ = [
     "NewAcquisitionSerializer",
     "NewExperimentSerializer",
     "NewInspectionSerializer",
+    "NewSegmentationSerializer",
     "ObjectSetQuerySerializer",
     "ObjectSetSerializer",
     "ObjectTypeSerializer",
@@ -95,10 +102,13 @@ __all__ = [
     "PlateChangeSerializer",
     "PlateQuerySerializer",
     "PlateSerializer",
+    "PublishedSerializer",
     "ReferenceSerializer",
     "RegisterSerializer",
     "RegisteredSerializer",
     "RowsQuerySerializer",
+    "SegmentationQuerySerializer",
+    "SegmentationSerializer",
     "ShiftPageSerializer",
     "ShiftSerializer",
     "SiteQuerySerializer",

@@ -27,6 +27,12 @@ from apps.experiments.services.inspections import (
 from apps.experiments.services.layouts import layout_correct
 from apps.experiments.services.products import products_apply
 from apps.experiments.services.registration import folder_register
+from apps.experiments.services.segmentations import (
+    segmentation_add,
+    segmentation_delete,
+    segmentations_apply,
+    segmentations_publish,
+)
 from apps.experiments.services.uploads import file_append, file_delete
 
 __all__ = [
@@ -53,4 +59,8 @@ __all__ = [
     "plate_update",
     "products_apply",
     "reach_changed",
+    "segmentation_add",
+    "segmentation_delete",
+    "segmentations_apply",
+    "segmentations_publish",
 ]

@@ -2,7 +2,14 @@
 
 from django.urls import URLPattern
 
-from apps.experiments.views import corrections, experiments, files, images, layouts
+from apps.experiments.views import (
+    corrections,
+    experiments,
+    files,
+    images,
+    layouts,
+    segmentations,
+)
 
 routes: list[URLPattern] = [
     *experiments.routes,
@@ -10,4 +17,5 @@ routes: list[URLPattern] = [
     *images.routes,
     *layouts.routes,
     *corrections.routes,
+    *segmentations.routes,
 ]

@@ -137,7 +137,8 @@ class FileListView(Endpoint):
         return self.page(request, rows, serializers.FileSerializer)
 
 
-def _content_length(request: Request) -> int | None:
+def content_length(request: Request) -> int | None:
+    """Return the length that a request announces of its body; None if it does not."""
     text = request.META.get("CONTENT_LENGTH") or ""
     return int(text) if text.isdecimal() else None
 
@@ -178,7 +179,7 @@ class FileView(Endpoint):
             acquisition_id=acquisition_id,
             name=name,
             content_range=request.META.get("HTTP_CONTENT_RANGE"),
-            content_length=_content_length(request),
+            content_length=content_length(request),
             content_digest=request.META.get("HTTP_CONTENT_DIGEST"),
             body=cast("Any", request._request),  # noqa: SLF001
         )

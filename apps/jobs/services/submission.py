@@ -35,7 +35,7 @@ class NewJob:
     reused instead of running again. Empty: always run.
     """
 
-    kind: Literal["plan", "run", "collect", "tool", "inspect", "preview"]
+    kind: Literal["plan", "run", "collect", "tool", "inspect", "preview", "segment"]
     name: str
     experiment: ExperimentDescription
     queue: str = "cpu"

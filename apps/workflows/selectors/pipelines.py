@@ -55,13 +55,23 @@ def pipeline_templates() -> list[dict[str, Any]]:
 
 
 def labels_known(*, experiment_id: UUID) -> dict[str, tuple[str, ...]]:
-    """Return the names of label images that a pipeline may use: object types and imported labels."""
+    """Return the names of label images that a pipeline may use, plain and with where they come from.
+
+    Those of object types, of labels that came with the images, and of uploaded ones; ``uploaded:X``,
+    ``imported:X`` and ``objects:X`` tell them apart.
+    """
     types = ObjectType.objects.filter(experiment_id=experiment_id).exclude(name__in=REGION_TYPES)
-    names = list(types.values_list("name", flat=True))
-    path = current_inputs(experiment_id=experiment_id).get("plates")
-    if path:
-        manifest = json.loads((experiment_root(experiment_id) / path).read_bytes())
-        names += [each["name"] for each in manifest.get("labels", ()) if "name" in each]
+    found = {"objects": list(types.values_list("name", flat=True))}
+    inputs = current_inputs(experiment_id=experiment_id)
+    for kind, product, part in (
+        ("imported", "plates", "labels"),
+        ("uploaded", "segmentations", "types"),
+    ):
+        if product in inputs:
+            path = experiment_root(experiment_id) / inputs[product]
+            manifest = json.loads(path.read_bytes())
+            found[kind] = [each["name"] for each in manifest.get(part, ()) if "name" in each]
+    names = [n for kind, own in found.items() for name in own for n in (name, f"{kind}:{name}")]
     return dict.fromkeys(names, ())
 
 

@@ -735,6 +735,58 @@ export interface paths {
         patch: operations["plate_update"];
         trace?: never;
     };
+    "/api/v1/experiments/{experiment_id}/segmentations/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description List the uploaded label images, newest first. */
+        get: operations["segmentation_list"];
+        put?: never;
+        /** @description Send the label image of a site (TIFF or PNG, at most 16 MB); it waits for `publish`. */
+        post: operations["segmentation_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/segmentations/{upload_id}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Take back a label image that waits or could not be taken in. */
+        delete: operations["segmentation_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/experiments/{experiment_id}/segmentations/publish/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Take in all label images that wait; pipelines may use them as soon as that is done. */
+        post: operations["segmentation_publish_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/experiments/{experiment_id}/sites/": {
         parameters: {
             query?: never;
@@ -1224,6 +1276,8 @@ export interface components {
             dtype: string;
             /** @description what the files call it */
             layout_name: string;
+            /** @description a pipeline has made it of others */
+            is_derived?: boolean;
         };
         /** @description What is known of a channel's illumination; pictures by name with their addresses. */
         ChannelIllumination: {
@@ -1494,9 +1548,10 @@ export interface components {
          *     * `tool` - tool
          *     * `inspect` - inspect
          *     * `preview` - preview
+         *     * `segment` - segment
          * @enum {string}
          */
-        JobKindEnum: "plan" | "run" | "collect" | "tool" | "inspect" | "preview";
+        JobKindEnum: "plan" | "run" | "collect" | "tool" | "inspect" | "preview" | "segment";
         JobPage: {
             next: string | null;
             previous: string | null;
@@ -1642,6 +1697,11 @@ export interface components {
             /** @default false */
             is_current: boolean;
             layout_key: string;
+            /**
+             * @description of channels that a pipeline has made
+             * @default false
+             */
+            is_derived: boolean;
             plate: components["schemas"]["Reference"];
             readonly origin: number[];
             /** Format: double */
@@ -1663,7 +1723,10 @@ export interface components {
         };
         /** @description A channel of a mosaic: value in original units = stored x scale + offset. */
         MosaicChannel: {
+            /** @description of the channel in the experiment */
             index: number;
+            /** @description place on the image's axis of channels */
+            c: number;
             name: string;
             color: string;
             dtype: string;
@@ -2019,6 +2082,12 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /** @description The job that takes in label images, and how many. */
+        Published: {
+            /** Format: uuid */
+            job: string;
+            images: number;
+        };
         /** @description Something by id and name. */
         Reference: {
             /** Format: uuid */
@@ -2056,6 +2125,41 @@ export interface components {
          * @enum {string}
          */
         ScopeEnum: "read" | "write";
+        /** @description An uploaded label image: of what, and how far it is. */
+        Segmentation: {
+            /** Format: uuid */
+            readonly id: string;
+            object_type: string;
+            /** Format: uuid */
+            plate: string;
+            well: string;
+            /** Format: uuid */
+            site: string;
+            t?: number;
+            z?: number | null;
+            name: string;
+            /** Format: int64 */
+            size: number;
+            state?: components["schemas"]["SegmentationStateEnum"];
+            error: {
+                [key: string]: unknown;
+            } | null;
+            /** Format: date-time */
+            readonly created_at: string;
+        };
+        SegmentationPage: {
+            next: string | null;
+            previous: string | null;
+            results: components["schemas"]["Segmentation"][];
+        };
+        /**
+         * @description * `waiting` - Waiting
+         *     * `taken` - Taken
+         *     * `published` - Published
+         *     * `failed` - Failed
+         * @enum {string}
+         */
+        SegmentationStateEnum: "waiting" | "taken" | "published" | "failed";
         /**
          * @description * `warning` - warning
          *     * `error` - error
@@ -4321,6 +4425,146 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Plate"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    segmentation_list: {
+        parameters: {
+            query?: {
+                /** @description where to go on; from `next` or `previous` */
+                cursor?: string;
+                object_type?: string;
+                /** @description rows a page, 100 unless told, at most 1000 */
+                page_size?: number;
+                /**
+                 * @description * `waiting` - Waiting
+                 *     * `taken` - Taken
+                 *     * `published` - Published
+                 *     * `failed` - Failed
+                 */
+                state?: "waiting" | "taken" | "published" | "failed";
+            };
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SegmentationPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    segmentation_create: {
+        parameters: {
+            query: {
+                /** @description of the file, for messages; .tif where the body is a TIFF */
+                name?: string;
+                object_type: string;
+                site: string;
+                t?: number;
+                z?: number | null;
+            };
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Segmentation"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    segmentation_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    segmentation_publish_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                experiment_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Published"];
                 };
             };
             default: {

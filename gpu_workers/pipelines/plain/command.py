@@ -50,6 +50,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     check.add_argument("pipeline")
     check.add_argument("--channel", action="append", default=[], metavar="NAME")
     check.add_argument("--json", action="store_true")
+    convert = actions.add_parser(
+        "convert", help="make a pipeline of a project of TissueMAPS before version 1"
+    )
+    convert.add_argument("folder", type=Path, help="holds pipeline.yaml and handles/")
 
 
 def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
@@ -163,7 +167,25 @@ def _check(options: argparse.Namespace, progress: Progress) -> int:
     return 1 if problems else 0
 
 
+def _convert(options: argparse.Namespace, progress: Progress) -> int:
+    del progress
+    from gpu_workers.pipelines.convert import convert_project
+    from gpu_workers.pipelines.text import write_pipeline
+
+    pipeline, notes = convert_project(options.folder)
+    for note in notes:
+        print(f"# {note}")
+    print(write_pipeline(pipeline), end="")
+    return 0
+
+
 def do(options: argparse.Namespace, progress: Progress) -> int:
     """Do what the command line says; returns the exit status."""
-    actions = {"run": _run, "templates": _templates, "modules": _modules, "check": _check}
+    actions = {
+        "run": _run,
+        "templates": _templates,
+        "modules": _modules,
+        "check": _check,
+        "convert": _convert,
+    }
     return actions[options.action](options, progress)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from gpu_workers.errors import FileError
 from gpu_workers.formats.contents import ImageContent
-from gpu_workers.formats.files import FileCache, damaged, read_contents
+from gpu_workers.formats.files import FileCache, damaged, known_type, read_contents
 
 COMPONENTS: Final = ("R", "G", "B")
+MAX_PIXELS: Final = 2**30
 # Luma of ITU-R BT.601, as most libraries turn colours into grey.
 _LUMA: Final = (0.299, 0.587, 0.114)
 
@@ -100,7 +101,7 @@ def read_labels(path: Path) -> NDArray[np.int64]:
     FileError
         It is damaged, or holds no whole numbers from 0 on (``no_labels``).
     """
-    if path.suffix.lower() in (".tif", ".tiff"):
+    if known_type(path.parent, path.name) == "tiff":
         labels = _read_tiff(path)
     else:
         found = read_channels({"labels": path})["labels"]
@@ -121,6 +122,10 @@ def _read_tiff(path: Path) -> NDArray[Any]:
     import tifffile
 
     try:
-        return np.squeeze(np.asarray(tifffile.imread(path)))
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            if series.size > MAX_PIXELS:
+                raise ValueError(f"it claims {series.size} pixels, more than {MAX_PIXELS}")
+            return np.squeeze(np.asarray(series.asarray()))
     except (OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError) as error:
         raise damaged(path.name, error) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -181,6 +182,8 @@ def preview_sites(context: StepContext, arguments: JteratorArguments, batch: Jso
         shown["sites"].append({**wanted.model_dump(mode="json"), "well": site.well, "modules": []})
         album = _Album(recipe, work, shown, number)
         images = recipe.images(wanted.plate, site, work.t, work.z)
+        given = recipe.given_labels(wanted.plate, site, work.t, work.z)
+        images = replace(images, labels={name: g.objects for name, g in given.items()})
         album.under = _under(recipe, images.channels)
         outcome = recipe.prepared.process(images, watch=album.keep)
         shown["sites"][-1]["seconds"] = round(sum(outcome.seconds), 6)

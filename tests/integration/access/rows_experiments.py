@@ -2,6 +2,7 @@
 
 import json
 
+from apps.experiments.models import SegmentationUpload
 from apps.experiments.selectors import experiment_root
 from tests.factories import (
     AcquisitionFactory,
@@ -47,7 +48,7 @@ def build(world: World) -> dict[str, object]:
     """Add an acquisition with a file, a well with a site, a channel, a mosaic and an object set."""
     acquisition = AcquisitionFactory(plate=world.plate)
     SourceFileFactory(acquisition=acquisition, name="there.tif")
-    SiteFactory(well=WellFactory(plate=world.plate))
+    site = SiteFactory(well=WellFactory(plate=world.plate))
     CycleFactory(experiment=world.experiment)
     mosaic = MosaicFactory(plate=world.plate)
     objects = ObjectSetFactory(plate=world.plate, object_type=world.object_type)
@@ -64,6 +65,10 @@ def build(world: World) -> dict[str, object]:
         "picture": "before_after",
         "inspection_id": InspectionFactory(acquisition=acquisition).id,
         "subject_id": world.users["editor"].id,
+        "site_id": site.id,
+        "upload_id": SegmentationUpload.objects.create(
+            experiment=world.experiment, object_type="Cells", site=site, name="a.tif", size=3
+        ).id,
     }
 
 
@@ -122,4 +127,8 @@ ROWS = [
     row("GET", "alignment", None, VIEW(200)),
     row("GET", "alignment-well-list?plate={plate_id}", None, VIEW(200)),
     row("GET", "alignment-shift-list?plate={plate_id}", None, VIEW(200)),
+    row("GET", "segmentation-list", None, VIEW(200)),
+    row("POST", "segmentation-list?object_type=Cells&site={site_id}", b"TIFF", EDIT(201)),
+    row("DELETE", "segmentation", None, EDIT(204)),
+    row("POST", "segmentation-publish", None, EDIT(409)),
 ]

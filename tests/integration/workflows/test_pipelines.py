@@ -10,6 +10,8 @@ import imagecodecs
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tifffile
+from numpy.typing import NDArray
 
 from apps.accounts.models import User
 from apps.experiments.models import Channel, Experiment, Plate, Site
@@ -43,6 +45,11 @@ modules:
   inputs: {extract_objects: nuclei, intensity_image: "*"}
 objects:
 - {name: Nuclei, labels: nuclei}
+"""
+MEASURE = """labels: {cells: Objects}
+modules:
+- {module: measure_morphology, inputs: {extract_objects: cells}}
+objects: [{name: Cells, labels: cells}]
 """
 
 
@@ -156,12 +163,66 @@ def test_a_preview_shows_what_every_module_makes(
     assert found["result"]["core_seconds"] > 0
 
     _what_goes_wrong_is_told(engine, api)
+    _uploaded_labels_are_measured(engine, api, sites, array)
     experiment = Experiment.objects.get()
     _who_sees_a_part_sees_no_preview(owner, experiment, found)
     folder = experiment_root(experiment.id) / "previews" / found["id"]
     assert folder.is_dir()
     assert api.client.delete(found["files_url"]).status_code == 204
     assert not folder.exists()
+
+
+def sent(api: Api, address: str, data: bytes, expected: int = 201) -> Any:
+    """Send a label image; returns the answer."""
+    answer = api.client.post(
+        f"{api.base}segmentations/?{address}", data, content_type="application/octet-stream"
+    )
+    assert answer.status_code == expected, answer.content
+    return answer.json()
+
+
+def tiff(labels: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, labels)
+    return buffer.getvalue()
+
+
+def published(engine: Engine, api: Api) -> list[dict[str, Any]]:
+    """Publish what waits and return all uploads once that is done."""
+    api.post("segmentations/publish/")
+    engine.until(lambda: not api.get("segmentations/?state=taken")["results"], 60)
+    return list(api.get("segmentations/")["results"])
+
+
+def _uploaded_labels_are_measured(
+    engine: Engine, api: Api, sites: list[str], found: NDArray[Any]
+) -> None:
+    labels = np.where(found > 0, found + 70_000, 0).astype(np.uint32)
+    sent(api, f"object_type=Cells&site={sites[0]}&name=a.tif", tiff(labels))
+    sent(api, f"object_type=Cells&site={sites[0]}&name=b.tif", tiff(labels))
+    png = imagecodecs.png_encode(np.zeros((256, 256), np.uint16))
+    sent(api, f"object_type=Cells&site={sites[1]}&name=c.png", png)
+    assert sent(api, f"object_type=Wells&site={sites[0]}", png, 400)["code"] == "reserved_name"
+    assert sent(api, f"object_type=Cells&site={sites[0]}", b"", 400)["code"] == "empty_file"
+
+    taken = published(engine, api)
+
+    assert sorted((u["name"], u["state"]) for u in taken) == [
+        ("b.tif", "published"), ("c.png", "published"),
+    ]  # fmt: skip
+    pipeline = MEASURE.replace("Objects", "uploaded:Cells")
+    assert check(api, pipeline)["problems"] == []
+    tried_one = tried(engine, api, {"pipeline": pipeline, "sites": sites[:1]})
+    measured = tried_one["result"]["sites"][0]["modules"][0]["outputs"][0]
+    area = next(f for f in measured["features"] if f["name"] == "Morphology_Area")
+    areas = np.bincount(found.ravel())[1:]
+    assert area["quartiles"] == np.percentile(areas[areas > 0], (0, 25, 50, 75, 100)).tolist()
+
+    sent(api, f"object_type=Cells&site={sites[0]}&name=bad.tif", tiff(labels[:9, :9]))
+    refused = published(engine, api)[0]
+    assert (refused["name"], refused["state"]) == ("bad.tif", "failed")
+    assert refused["error"]["code"] == "wrong_size"
+    assert "bad.tif" in refused["error"]["message"]
 
 
 def _what_goes_wrong_is_told(engine: Engine, api: Api) -> None:

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='job',
             name='kind',
-            field=models.CharField(choices=[('plan', 'Plan'), ('run', 'Run'), ('collect', 'Collect'), ('tool', 'Tool'), ('inspect', 'Inspect'), ('preview', 'Preview')], max_length=10),
+            field=models.CharField(choices=[('plan', 'Plan'), ('run', 'Run'), ('collect', 'Collect'), ('tool', 'Tool'), ('inspect', 'Inspect'), ('preview', 'Preview'), ('segment', 'Segment')], max_length=10),
         ),
     ]
