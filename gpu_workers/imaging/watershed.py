@@ -1,4 +1,4 @@
-"""Seeded watershed with a queue of buckets; entry point: `watershed`."""
+"""Seeded watershed with a queue of buckets; entry points: `watershed` and `watershed_8`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,16 @@ def _neighbour(pixel: int, direction: int, width: int, size: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _flood(levels: NDArray[np.uint16], seeds: Labels, mask: NDArray[np.bool_], n: int) -> Labels:
+def _corner(pixel: int, direction: int, width: int, size: int) -> int:
+    """Return the flat position of a neighbour over a corner (4 to 7, by rows), -1 beyond the edge."""
+    row = _neighbour(pixel, 0 if direction < 6 else 3, width, size)
+    return row if row < 0 else _neighbour(row, 1 + direction % 2, width, size)
+
+
+@njit(nogil=True, cache=True)
+def _flood(
+    levels: NDArray[np.uint16], seeds: Labels, mask: NDArray[np.bool_], n: int, n_directions: int
+) -> Labels:
     """Flood from the seeds: lowest level first, first come first served within a level."""
     height, width = levels.shape
     size = height * width
@@ -63,8 +72,13 @@ def _flood(levels: NDArray[np.uint16], seeds: Labels, mask: NDArray[np.bool_], n
         head[v] = queues[2][i]
         if head[v] < 0:
             queues[1][v] = -1
-        for direction in range(4):
-            j = _neighbour(i, direction, width, size)
+        for direction in range(n_directions):
+            side = direction < 4
+            j = (
+                _neighbour(i, direction, width, size)
+                if side
+                else _corner(i, direction, width, size)
+            )
             if j >= 0 and result[j] == 0 and inside[j]:
                 result[j] = result[i]
                 _push(queues, max(level[j], v), j)
@@ -116,11 +130,31 @@ def watershed(image: NDArray[Any], seeds: Labels, mask: NDArray[np.bool_] | None
     >>> watershed(np.array([[0, 1, 2, 1, 0]], np.uint8), np.array([[1, 0, 0, 0, 2]], np.int32))
     array([[1, 1, 1, 2, 2]], dtype=int32)
     """
+    return _flooded(image, seeds, mask, 4)
+
+
+def watershed_8(
+    image: NDArray[Any], seeds: Labels, mask: NDArray[np.bool_] | None = None
+) -> Labels:
+    """Flood as `watershed`, but also over corners of pixels, as CellProfiler does.
+
+    Examples
+    --------
+    >>> watershed_8(np.zeros((2, 2), np.uint8), np.array([[3, 0], [0, 0]], np.int32), np.eye(2) > 0)
+    array([[3, 0],
+           [0, 3]], dtype=int32)
+    """
+    return _flooded(image, seeds, mask, 8)
+
+
+def _flooded(
+    image: NDArray[Any], seeds: Labels, mask: NDArray[np.bool_] | None, n_directions: int
+) -> Labels:
     if not image.size:
         return np.zeros(image.shape, np.int32)
     where = np.ones(image.shape, np.bool_) if mask is None else np.ascontiguousarray(mask, np.bool_)
     levels, n = _levels(image, where)
     flooded: Labels = _flood(
-        np.ascontiguousarray(levels), np.ascontiguousarray(seeds, np.int32), where, n
+        np.ascontiguousarray(levels), np.ascontiguousarray(seeds, np.int32), where, n, n_directions
     )
     return flooded
