@@ -329,7 +329,7 @@ def convert_project(folder: Path) -> tuple[Pipeline, tuple[str, ...]]:
             )
             continue
         _use(conversion, read_handles(folder, use.handles), use.source)
-    pipeline = parse_pipeline(
+    pipeline = _parsed(
         {
             "name": _pipeline_name(folder),
             "description": project.description,
@@ -347,6 +347,13 @@ def convert_project(folder: Path) -> tuple[Pipeline, tuple[str, ...]]:
 def _pipeline_name(folder: Path) -> str:
     name = re.sub(r"[^A-Za-z0-9 ._-]+", "-", folder.resolve().name).strip("-. _")[:100]
     return name or "converted"
+
+
+def _parsed(data: Json) -> Pipeline:
+    try:
+        return parse_pipeline(data)
+    except UserError as error:
+        raise _wrong(error.message.removeprefix("the pipeline is malformed: ")) from error
 
 
 def _check(pipeline: Pipeline) -> None:

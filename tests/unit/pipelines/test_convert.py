@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from gpu_workers.__main__ import main
 from gpu_workers.errors import UserError
 from gpu_workers.pipelines.convert import convert_project
 from gpu_workers.pipelines.prepared import prepare
@@ -334,3 +335,15 @@ def test_files_outside_are_not_read_through_links(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="in the project's folder"):
         convert_project(tmp_path / "p")
+
+
+def test_the_command_prints_the_pipeline_below_its_notes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path / "p")
+
+    assert main(["pipeline", "convert", str(folder)]) == 0
+
+    printed = capsys.readouterr().out
+    assert printed.startswith("# pipeline.yaml: input.channels: 'DAPI' was corrected")
+    assert read_pipeline(printed) == convert_project(folder)[0]
