@@ -37,11 +37,20 @@ class SubtractBackgroundArguments(Arguments):
         description="larger than that of the largest object; for the median so large that more than"
         " half of the surroundings is background",
     )
+    intensity_per_pixel: float = Field(
+        1,
+        gt=0,
+        title="Intensity of one px",
+        description="of the rolling ball, which is as high as it is wide: small for images from 0 to"
+        " 1, such as 0.001",
+    )
 
 
 def _above(arguments: SubtractBackgroundArguments, plane: NDArray) -> NDArray:
     xp = namespace(plane)
-    background = _BACKGROUNDS[arguments.method](plane, arguments.radius)
+    unit = arguments.intensity_per_pixel if arguments.method == "rolling_ball" else 1
+    values = plane if unit == 1 else plane / unit
+    background = _BACKGROUNDS[arguments.method](values, arguments.radius) * xp.float32(unit)
     dtype = float_type(plane) if plane.dtype.kind == "f" else plane.dtype
     with np.errstate(invalid="ignore"):
         above = xp.maximum(plane.astype(np.float32) - background, 0)

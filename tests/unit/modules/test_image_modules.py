@@ -277,3 +277,15 @@ def test_planes_of_a_stack_lose_their_background_one_by_one() -> None:
 
     alone = run("subtract_background", {"image": planes[2]}, method="median", radius=5)
     np.testing.assert_array_equal(above[2], alone)
+
+
+def test_a_ball_is_as_high_as_the_unit_of_intensity_says() -> None:
+    image, _ = scene()
+
+    above = run("subtract_background", {"image": image}, radius=9)
+    scaled = run(
+        "subtract_background", {"image": image / 65535}, radius=9, intensity_per_pixel=1 / 65535
+    )
+
+    # float32 sums in other units
+    np.testing.assert_allclose(scaled * 65535, above, atol=1e-3)
