@@ -78,6 +78,7 @@ BUILT_IN: dict[Family, dict[str, str]] = {
             "gpu_workers.modules.images.convert_to_intensity:convert_to_intensity"
         ),
         "count_children": "gpu_workers.modules.objects.count_children:count_children",
+        "declump": "gpu_workers.modules.objects.declump:declump",
         "detect_blobs": "gpu_workers.modules.objects.detect_blobs:detect_blobs",
         "detect_spots": "gpu_workers.modules.objects.detect_spots:detect_spots",
         "exclude_border_objects": (
@@ -103,12 +104,17 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         ),
         "measure_intensity": "gpu_workers.modules.measure.measure_intensity:measure_intensity",
         "measure_morphology": "gpu_workers.modules.measure.measure_morphology:measure_morphology",
+        "measure_neighbours": "gpu_workers.modules.measure.measure_neighbours:measure_neighbours",
+        "measure_point_pattern": (
+            "gpu_workers.modules.measure.measure_point_pattern:measure_point_pattern"
+        ),
         "measure_radial_distribution": (
             "gpu_workers.modules.measure.measure_radial_distribution:measure_radial_distribution"
         ),
         "measure_texture": "gpu_workers.modules.measure.measure_texture:measure_texture",
         "morphology": "gpu_workers.modules.masks.morphology:morphology",
         "project": "gpu_workers.modules.images.project:project",
+        "propagate": "gpu_workers.modules.objects.propagate:propagate",
         "rasterize": "gpu_workers.modules.objects.rasterize:rasterize",
         "ratio": "gpu_workers.modules.images.ratio:ratio",
         "register_objects": "gpu_workers.modules.objects.register_objects:register_objects",
@@ -122,20 +128,26 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         ),
         "rescale": "gpu_workers.modules.images.rescale:rescale",
         "ring": "gpu_workers.modules.objects.ring:ring",
+        "segment_primary": "gpu_workers.modules.objects.segment_primary:segment_primary",
+        "segment_secondary": "gpu_workers.modules.objects.segment_secondary:segment_secondary",
         "separate": "gpu_workers.modules.objects.separate:separate",
         "separate_clumps": "gpu_workers.modules.objects.separate_clumps:separate_clumps",
         "separate_primary_iterative": (
             "gpu_workers.modules.objects.separate_primary_iterative:separate_primary_iterative"
         ),
+        "separate_stains": "gpu_workers.modules.images.separate_stains:separate_stains",
         "skeletonize": "gpu_workers.modules.masks.skeletonize:skeletonize",
         "smooth": "gpu_workers.modules.images.smooth:smooth",
         "split_merge": "gpu_workers.modules.objects.split_merge:split_merge",
         "subtract": "gpu_workers.modules.objects.subtract:subtract",
         "subtract_background": "gpu_workers.modules.images.subtract_background:subtract_background",
+        "threshold": "gpu_workers.modules.masks.threshold:threshold",
+        "threshold_adaptive": "gpu_workers.modules.masks.threshold_adaptive:threshold_adaptive",
         "threshold_manual": "gpu_workers.modules.masks.threshold_manual:threshold_manual",
         "threshold_otsu": "gpu_workers.modules.masks.threshold_otsu:threshold_otsu",
         "track_objects": "gpu_workers.modules.objects.track_objects:track_objects",
         "use_label_image": "gpu_workers.modules.objects.use_label_image:use_label_image",
+        "watershed": "gpu_workers.modules.objects.watershed:watershed",
     },
     "tools": {"heatmap": "gpu_workers.tools.heatmap:HeatMap"},
 }
