@@ -9,7 +9,9 @@ and `to_host` once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, wraps
 from importlib import import_module
 from importlib.util import find_spec
@@ -86,6 +88,79 @@ def to_host(array: Any) -> np.ndarray:
     if namespace(array) is np:
         return np.asarray(array)
     return np.asarray(import_module("cupy").asnumpy(array))
+
+
+ALIGNED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an array lies in a buffer of bytes."""
+
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def of(self, buffer: Any) -> Any:
+        """Return the array: no copy."""
+        return buffer[self.start : self.stop].view(self.dtype).reshape(self.shape)
+
+
+def _places(arrays: Sequence[Any]) -> tuple[list[_Place], int]:
+    """Return a place for each array, every one where devices like arrays to start, and the size of all."""
+    places, start = [], 0
+    for array in arrays:
+        places.append(_Place(start, start + array.nbytes, array.shape, np.dtype(array.dtype)))
+        start += -(-array.nbytes // ALIGNED) * ALIGNED
+    return places, start
+
+
+def to_device_together(arrays: Sequence[np.ndarray]) -> list[Any]:
+    """Copy host arrays of any types to the current device in one go.
+
+    Raises
+    ------
+    UserError
+        There is no device here (code ``no_gpu``).
+    """
+    if not arrays:
+        return []
+    places, size = _places(arrays)
+    buffer = np.zeros(size, np.uint8)
+    for place, array in zip(places, arrays, strict=True):
+        place.of(buffer)[...] = array
+    there = to_device(buffer)
+    return [place.of(there) for place in places]
+
+
+def to_host_together(arrays: Sequence[Any]) -> list[np.ndarray]:
+    """Return arrays in host memory, all those of a device copied in one go; host arrays stay as they are."""
+    found = list(arrays)
+    away = [i for i, array in enumerate(arrays) if namespace(array) is not np]
+    if not away:
+        return found
+    cupy = import_module("cupy")
+    places, size = _places([arrays[i] for i in away])
+    there = cupy.empty(size, cupy.uint8)
+    for place, i in zip(places, away, strict=True):
+        place.of(there)[...] = arrays[i]
+    buffer = to_host(there)
+    for place, i in zip(places, away, strict=True):
+        found[i] = place.of(buffer)
+    return found
+
+
+@contextmanager
+def lane() -> Iterator[None]:
+    """Give what this thread tells the device a queue of its own, and wait for its end.
+
+    It does not wait for what was told to the device before: `wait` does.
+    """
+    stream = import_module("cupy").cuda.Stream(non_blocking=True)
+    with stream:
+        yield
+        stream.synchronize()
 
 
 def wait() -> None:

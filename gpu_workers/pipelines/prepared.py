@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -170,6 +170,8 @@ class Prepared:
         memory: Memory | None = None,
         device: Device = "cpu",
         watch: Watch | None = None,
+        *,
+        fetch: bool = True,
     ) -> Outcome:
         """Find and measure the objects of one site at one time.
 
@@ -181,6 +183,9 @@ class Prepared:
             Where modules work that can work on both; images go there once.
         watch
             Called after each module.
+        fetch
+            Whether what was made on a device is copied to host memory, all of it in one go; else the
+            outcome's arrays lie where they were made.
 
         Raises
         ------
@@ -194,6 +199,8 @@ class Prepared:
         for variable, name in self.pipeline.labels.items():
             own = images.labels.get(name) or self._no_objects(name, images.shape)
             values.put_labels(variable, own.labels, Features(own.columns, {}))
+        if device == "gpu":
+            values.send(self.uses)
         remembered: dict[int, Past] = {}
         seconds = []
         over = last_uses(self.pipeline, self.uses)
@@ -204,7 +211,8 @@ class Prepared:
             if watch is not None:
                 watch(number, use, values.on_host(outputs), seconds[-1])
             values.forget(over[number])
-        return self._outcome(values, remembered, tuple(seconds))
+        outcome = self._outcome(values, remembered, tuple(seconds))
+        return fetched([outcome])[0] if fetch else outcome
 
     def _do(
         self,
@@ -243,13 +251,40 @@ class Prepared:
         objects = {}
         for output in self.pipeline.objects:
             columns = values.features(output.labels).columns
-            objects[output.name] = ObjectsFound(values.host(output.labels), dict(columns))
-        images = {output.name: values.host(output.image) for output in self.pipeline.images}
+            objects[output.name] = ObjectsFound(values.image(output.labels), dict(columns))
+        images = {output.name: values.image(output.image) for output in self.pipeline.images}
         return Outcome(objects, images, memory, seconds)
 
     def _no_objects(self, name: str, shape: tuple[int, ...]) -> ImportedObjects:
         none = {feature: np.zeros(0) for feature in self.imported.get(name, ())}
         return ImportedObjects(np.zeros(shape, np.int32), none)
+
+
+def fetched(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return outcomes with all their arrays in host memory, copied from a device in one go."""
+    arrays = [a for o in outcomes for a in _arrays(o) if a is not None]
+    there = iter(xp.to_host_together(arrays))
+    return [
+        _with_arrays(o, [None if a is None else next(there) for a in _arrays(o)]) for o in outcomes
+    ]
+
+
+def _arrays(outcome: Outcome) -> list[Any]:
+    found: list[Any] = list(outcome.images.values())
+    for objects in outcome.objects.values():
+        found += [objects.labels, *objects.columns.values()]
+    return found
+
+
+def _with_arrays(outcome: Outcome, arrays: list[Any]) -> Outcome:
+    """Return an outcome with other arrays, in the order of `_arrays`."""
+    rest = iter(arrays)
+    images = {name: next(rest) for name in outcome.images}
+    objects = {
+        name: ObjectsFound(next(rest), {column: next(rest) for column in found.columns})
+        for name, found in outcome.objects.items()
+    }
+    return replace(outcome, images=images, objects=objects)
 
 
 def _run_module(

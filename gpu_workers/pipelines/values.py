@@ -55,11 +55,51 @@ class Values:
                 image = given.get(name)
                 if image is not None and self.pipeline.scale == "unit":
                     image = scaled(image)
-                self._host[f"{part}/{name}"] = image
+                self._place(f"{part}/{name}", image)
         for variable, name in self.pipeline.channels.items():
-            self._host[variable] = self._host[f"*/{name}"]
+            self._alias(variable, f"*/{name}")
         for variable, name in self.pipeline.stacks.items():
-            self._host[variable] = self._host[f"stack/{name}"]
+            self._alias(variable, f"stack/{name}")
+
+    def _place(self, variable: str, value: Any) -> None:
+        """Keep an array in the memory where it lies."""
+        on_host = value is None or xp.namespace(value) is np
+        (self._host if on_host else self._device)[variable] = value
+
+    def _alias(self, variable: str, other: str) -> None:
+        for memory in (self._host, self._device):
+            if other in memory:
+                memory[variable] = memory[other]
+
+    def send(self, uses: Iterable[Use]) -> None:
+        """Copy what is there and modules want on the device to it, in one go."""
+        wanted = {
+            id(self._host[v]): self._host[v]
+            for use in uses
+            if self.works_on_device(use)
+            for v in self._read(use)
+            if self._host.get(v) is not None
+        }
+        there = dict(zip(wanted, xp.to_device_together(list(wanted.values())), strict=True))
+        for variable, value in self._host.items():
+            if id(value) in there:
+                self._device[variable] = there[id(value)]
+
+    def works_on_device(self, use: Use) -> bool:
+        """Whether a module works on the device: never in three dimensions, for which it has few halves."""
+        return self.device == "gpu" and use.module.device and self.pipeline.dimensions == 2
+
+    def _read(self, use: Use) -> list[str]:
+        """Return the variables of images that a use reads."""
+        found: list[str] = []
+        for handle, variable in use.use.inputs.items():
+            kind = use.module.inputs[handle]
+            if kind is Kind.CHANNELS:
+                several = (variable,) if isinstance(variable, str) else variable
+                found += self._named(several).values()
+            elif kind is not Kind.FEATURES:
+                found.append(str(variable))
+        return found
 
     def put_labels(self, variable: str, labels: NDArray[np.int32], features: Features) -> None:
         """Take a label image and what is known of its objects; what is measured replaces that."""
@@ -68,8 +108,18 @@ class Values:
         self._known[variable] = frozenset(features.columns)
 
     def features(self, variable: str) -> Features:
-        """Return what was measured of the objects of a label image."""
+        """Return what was measured of the objects of a label image; columns may lie on the device."""
         return self._features.get(variable, NO_FEATURES)
+
+    def _measured(self, variable: str) -> Features:
+        """Return what was measured, in host memory."""
+        if variable in self._features:
+            self._features[variable] = _on_host(self._features[variable])
+        return self.features(variable)
+
+    def image(self, variable: str) -> Any:
+        """Return a variable from the memory where it lies."""
+        return self._host[variable] if variable in self._host else self._device[variable]
 
     def host(self, variable: str) -> Any:
         """Return a variable in host memory."""
@@ -87,7 +137,7 @@ class Values:
 
     def given(self, use: Use) -> dict[str, Any]:
         """Return the inputs of a use by handle, where its module works."""
-        on_device = self.device == "gpu" and use.module.device
+        on_device = self.works_on_device(use)
         found: dict[str, Any] = {}
         for handle, variable in use.use.inputs.items():
             kind = use.module.inputs[handle]
@@ -96,7 +146,7 @@ class Values:
                 names = self._named(several)
                 found[handle] = {n: self._at(v, on_device=on_device) for n, v in names.items()}
             elif kind is Kind.FEATURES:
-                found[handle] = self.features(str(variable))
+                found[handle] = self._measured(str(variable))
             else:
                 found[handle] = self._at(str(variable), on_device=on_device)
         return found
@@ -126,10 +176,7 @@ class Values:
                 self._add(use, value)
                 continue
             variable = use.use.outputs[handle]
-            if value is None or xp.namespace(value) is np:
-                self._host[variable] = value
-            else:
-                self._device[variable] = value
+            self._place(variable, value)
 
     def _add(self, use: Use, value: Features) -> None:
         variable = use.measured
@@ -141,11 +188,10 @@ class Values:
                 f"{use.where}: {min(twice)} of {variable!r} is measured twice",
                 code="duplicate_feature",
             )
-        columns = {n: xp.to_host(column) for n, column in value.columns.items()}
         self._features[variable] = Features(
-            {**before.columns, **columns}, {**before.units, **value.units}
+            {**before.columns, **value.columns}, {**before.units, **value.units}
         )
-        self._known[variable] = known - columns.keys()
+        self._known[variable] = known - value.columns.keys()
 
     def nothing(self, use: Use) -> dict[str, Any]:
         """Return what a module gives where an image that it needs is missing."""
@@ -160,7 +206,8 @@ class Values:
         for handle in handles:
             kind = use.module.inputs[handle]
             shape = (1, *self.shape) if kind is Kind.STACK else self.shape
-            found[handle] = np.zeros(shape, np.bool_ if kind is Kind.MASK else np.uint16)
+            image: NDArray[Any] = np.zeros(shape, np.bool_ if kind is Kind.MASK else np.uint16)
+            found[handle] = xp.to_device(image) if self.works_on_device(use) else image
         return found
 
     def without_values(self, use: Use, outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,8 +235,11 @@ class Values:
 
 
 def _on_host(value: Any) -> Any:
-    if value is None or isinstance(value, Features):
+    if value is None:
         return value
+    if isinstance(value, Features):
+        columns = xp.to_host_together(list(value.columns.values()))
+        return Features(dict(zip(value.columns, columns, strict=True)), value.units)
     if isinstance(value, Mapping):
         return {name: _on_host(image) for name, image in value.items()}
     return xp.to_host(value)

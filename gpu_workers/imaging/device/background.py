@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpu_workers.imaging import background
 from gpu_workers.imaging.device.filters import average, gaussian, median
@@ -90,12 +91,13 @@ def rolling_ball(image: Any, radius: float, *, exact: bool = False) -> Any:
     return xp.where(xp.isinf(found), np.float32(np.nan), found)
 
 
-def _area_weights(n: int, known: int) -> np.ndarray:
+def _area_weights(n: int, known: int) -> NDArray[np.float64]:
     """Return the share of each of `known` pixels in each of `n` larger ones, (n, known)."""
     ends = np.arange(n + 1) * (known / n)
     pixels = np.arange(known)
     inside = np.minimum(ends[1:, None], pixels + 1) - np.maximum(ends[:-1, None], pixels)
-    return np.maximum(inside, 0) / (known / n)
+    shares: NDArray[np.float64] = np.maximum(inside, 0) / (known / n)
+    return shares
 
 
 def _means(image: Any, shape: tuple[int, int]) -> Any:

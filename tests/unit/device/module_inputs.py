@@ -18,7 +18,11 @@ NEEDED: dict[str, dict[str, Any]] = {
 # Choices besides those that are lists of names or yes and no.
 MORE: dict[str, list[dict[str, Any]]] = {
     "grow": [{"distance": 4.0}],
-    "threshold_otsu": [{"minimum": 700.0}, {"maximum": 300.0}, {"correction": 0.7}],
+    "threshold_otsu": [
+        {"min_threshold": 700.0},
+        {"max_threshold": 300.0},
+        {"correction_factor": 0.7},
+    ],
     "filter_area": [{"min_area": 100.0, "max_area": 300.0}],
 }
 

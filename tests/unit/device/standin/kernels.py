@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ FLAGS = (
 )
 # Emulated threads take turns: a few of them show the same as the many of a device.
 MOST_THREADS = 16
+_compiling = threading.Lock()
 ORDERS = ("ascending", "descending", "shuffled")
 
 
@@ -78,7 +80,7 @@ def as_program(source: str) -> str:
 
 
 @cache
-def library(source: str) -> ctypes.CDLL:
+def library(source: str) -> ctypes.PyDLL:
     """Return the compiled kernels."""
     folder = Path(tempfile.gettempdir()) / f"tissuemaps-kernels-{os.getuid()}"
     folder.mkdir(exist_ok=True)
@@ -93,7 +95,8 @@ def library(source: str) -> ctypes.CDLL:
         subprocess.run([found, *FLAGS.split(), "-o", made, code], check=True)
         made.replace(file)
         code.unlink()
-    return ctypes.CDLL(str(file))
+    # with the interpreter locked: places and stacks of emulated threads are there once
+    return ctypes.PyDLL(str(file))
 
 
 def _order(n: int) -> np.ndarray:
@@ -126,7 +129,8 @@ class RawKernel:
         has_barriers = "__syncthreads" in self.code
         threads = min(block[0], Settings.threads) if has_barriers else block[0]
         order = _order(threads)
-        start = getattr(library(self.code), f"start_{self.name}")
+        with _compiling:
+            start = getattr(library(self.code), f"start_{self.name}")
         line = start(
             grid[0],
             threads,

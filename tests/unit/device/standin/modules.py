@@ -41,13 +41,24 @@ class Module(types.ModuleType):
         return function
 
 
+class Copied:
+    """How many copies of images and tables went to the device and came back."""
+
+    there = 0
+    back = 0
+
+
 def asarray(a: Any, dtype: Any = None, order: Any = None) -> ndarray:
     """Copy a host array to the device."""
-    return a if isinstance(a, ndarray) else ndarray(np.array(a, dtype, order=order or "C"))
+    if isinstance(a, ndarray):
+        return a
+    Copied.there += 1
+    return ndarray(np.array(a, dtype, order=order or "C"))
 
 
 def asnumpy(a: ndarray) -> np.ndarray:
     """Copy an array of the device to the host."""
+    Copied.back += 1
     return a.get()
 
 
