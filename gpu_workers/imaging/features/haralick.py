@@ -113,8 +113,8 @@ DESCRIPTIONS = (
     ),
 )
 
-_PLANE = np.array([[0, 0, 1], [0, 1, 1], [0, 1, 0], [0, 1, -1]], np.int64)
-# of mahotas: (first, second, third axis)
+# of mahotas, by axes
+_PLANE = np.array([[0, 1], [1, 1], [1, 0], [1, -1]], np.int64)
 _SPACE = np.array(
     [
         [1, 0, 0], [1, 1, 0], [0, 1, 0], [1, -1, 0], [0, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1],
@@ -228,30 +228,18 @@ def _count_pairs(
     pixels: NDArray[np.uint32],
     labels: Labels,
     gray: Gray,
-    shape: tuple[int, int, int],
-    step: NDArray[np.int64],
+    step: int,
     table: NDArray[np.int32],
     cells: NDArray[np.int32],
 ) -> int:
     """Count unordered pairs of gray levels; return how many cells of the table were touched."""
-    depth, height, width = shape
-    offset = (step[0] * height + step[1]) * width + step[2]
     n = 0
     for position in pixels:
         here = np.int64(position)
-        value = np.int32(gray[here])
-        if value == 0:
+        there = here + step
+        value, other = np.int32(gray[here]), np.int32(gray[there])
+        if value == 0 or other == 0 or labels[there] != labels[here]:
             continue
-        x = here % width + step[2]
-        row = here // width
-        y = row % height + step[1]
-        z = row // height + step[0]
-        if not (0 <= x < width and 0 <= y < height and 0 <= z < depth):
-            continue
-        there = here + offset
-        if labels[there] != labels[here] or gray[there] == 0:
-            continue
-        other = np.int32(gray[there])
         cell = min(value, other) * 256 + max(value, other)
         if table[cell] == 0:
             cells[n] = cell
@@ -352,12 +340,11 @@ def _measure(
     position: NDArray[np.uint32],
     labels: Labels,
     gray: Gray,
-    shape: tuple[int, int, int],
     steps: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Return (object, direction, feature); one table of pairs serves all objects in turn."""
     n = start.size - 1
-    result = np.full((n, steps.shape[0], 13), np.nan)
+    result = np.full((n, steps.size, 13), np.nan)
     logs = np.zeros(_N_LOGS)
     for i in range(2, logs.size):
         logs[i] = i * np.log2(i)
@@ -370,8 +357,8 @@ def _measure(
         for i in own:
             levels = max(levels, gray[i] + 1)
         margins = (px[:levels], plus[: 2 * levels], minus[:levels])
-        for d in range(steps.shape[0]):
-            touched = _count_pairs(own, labels, gray, shape, steps[d], table, cells)
+        for d in range(steps.size):
+            touched = _count_pairs(own, labels, gray, steps[d], table, cells)
             if touched == 0:
                 continue
             for margin in margins:
@@ -443,14 +430,16 @@ def haralick(
     """
     missing = with_nan(labels, image)
     gray = to_gray(labels, image, gray_range, limits, levels)
-    pixels = object_pixels(labels)
-    flat = np.ascontiguousarray(labels).reshape(-1), np.ascontiguousarray(gray).reshape(-1)
-    shape = (1, *labels.shape) if labels.ndim == 2 else labels.shape
+    wanted, distances = tuple(statistics), tuple(scales)
+    # in a frame that no pair crosses a neighbour is a place in memory
+    framed = np.pad(labels, max(distances, default=0)), np.pad(gray, max(distances, default=0))
+    pixels = object_pixels(framed[0])
+    flat = framed[0].reshape(-1), framed[1].reshape(-1)
     directions = _PLANE if labels.ndim == 2 else _SPACE
+    strides = np.array([np.prod(framed[0].shape[i + 1 :]) for i in range(labels.ndim)], np.int64)
     columns: dict[str, Column] = {}
-    wanted = tuple(statistics)
-    for scale in scales:
-        values = _measure(pixels.start, pixels.position, *flat, shape, directions * scale)
+    for scale in distances:
+        values = _measure(pixels.start, pixels.position, *flat, directions @ strides * scale)
         values[np.isnan(values[..., 0]).any(axis=1) | missing] = np.nan
         columns.update(_columns(values, scale, wanted))
     return columns
