@@ -128,8 +128,10 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         ),
         "rescale": "gpu_workers.modules.images.rescale:rescale",
         "ring": "gpu_workers.modules.objects.ring:ring",
+        "segment_cellpose": "gpu_workers.modules.objects.segment_cellpose:segment_cellpose",
         "segment_primary": "gpu_workers.modules.objects.segment_primary:segment_primary",
         "segment_secondary": "gpu_workers.modules.objects.segment_secondary:segment_secondary",
+        "segment_stardist": "gpu_workers.modules.objects.segment_stardist:segment_stardist",
         "separate": "gpu_workers.modules.objects.separate:separate",
         "separate_clumps": "gpu_workers.modules.objects.separate_clumps:separate_clumps",
         "separate_primary_iterative": (
