@@ -65,7 +65,7 @@ def _nuclei(options: NucleiAndCells) -> list[ModuleUse]:
             "threshold_otsu",
             {"image": "dna_smooth"},
             {"mask": "bright"},
-            correction=options.correction,
+            correction_factor=options.correction,
         ),
         _use("fill", {"mask": "bright"}, {"filled_mask": "filled"}),
         _use(

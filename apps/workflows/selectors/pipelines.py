@@ -117,6 +117,7 @@ def pipeline_check(*, user: User, experiment_id: UUID, pipeline: str) -> dict[st
 
     Only how the pipeline is put together is looked at; what modules make of images, a preview tells.
     """
+    from gpu_workers.pipelines.binding import roles
     from gpu_workers.pipelines.check import check_pipeline
     from gpu_workers.pipelines.text import read_pipeline
 
@@ -130,7 +131,8 @@ def pipeline_check(*, user: User, experiment_id: UUID, pipeline: str) -> dict[st
         problem = _problem(pipeline, error.code, where, message)
         return {"problems": [problem], "modules": [], "object_types": [], "memory_bytes": None}
     rows = Channel.objects.filter(experiment_id=experiment_id).order_by("index")
-    channels = tuple(rows.values_list("name", flat=True))
+    # Before the conversion nobody knows how the channels are called.
+    channels = tuple(rows.values_list("name", flat=True)) or roles(parsed)
     check = check_pipeline(parsed, channels, labels_known(experiment_id=experiment_id))
     problems = [_problem(pipeline, p.code, p.where, p.message) for p in check.problems]
     return {

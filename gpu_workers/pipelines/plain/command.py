@@ -13,6 +13,7 @@ from gpu_workers.errors import UserError
 
 if TYPE_CHECKING:
     from gpu_workers.messages import Json
+    from gpu_workers.pipelines.plain.run import RunOptions
 
 Progress = Callable[[float, str], None]
 
@@ -34,11 +35,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--role", action="append", default=[], metavar="ROLE=NAME",
         help="which channel the pipeline takes for one that it asks for",
     )  # fmt: skip
-    run.add_argument("--out", type=Path, required=True, help="folder of the results")
+    run.add_argument("--out", type=Path, help="folder of the results")
     run.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     run.add_argument("--workers", type=int, default=1, help="processes, one core each")
     run.add_argument("--pixel-size", type=float, metavar="UM", help="lengths in µm as well")
     run.add_argument("--z-step", type=float, metavar="UM")
+    run.add_argument(
+        "--estimate", action="store_true", help="try one image and say what all will take"
+    )
     run.add_argument("--json", action="store_true", help="print the report as JSON")
     templates = actions.add_parser("templates", help="list the pipelines that come along")
     templates.add_argument("name", nargs="?", help="print this one as YAML")
@@ -69,22 +73,45 @@ def _pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _run(options: argparse.Namespace, progress: Progress) -> int:
-    from gpu_workers.pipelines.plain.results import write_all
-    from gpu_workers.pipelines.plain.run import RunOptions, run_files
+def _wanted(options: argparse.Namespace) -> RunOptions:
+    from gpu_workers.pipelines.plain.run import RunOptions
     from gpu_workers.pipelines.prepared import Spacing
 
-    wanted = RunOptions(
+    if options.out is None and not options.estimate:
+        raise UserError("name a folder for the results: --out DIR", code="invalid_option")
+    return RunOptions(
         pipeline=options.pipeline,
         channels=_pairs("channel", options.channel),
-        out=options.out,
+        out=options.out or Path(),
         objects=_pairs("objects", options.objects),
         roles=_pairs("role", options.role),
         device=options.device,
         workers=options.workers,
         spacing=Spacing(options.pixel_size, options.z_step),
     )
-    prepared, results, facts = run_files(wanted, progress)
+
+
+def _estimate(options: argparse.Namespace) -> int:
+    from gpu_workers.pipelines.plain.run import estimate_files
+
+    told = estimate_files(_wanted(options))
+    if options.json:
+        print(json.dumps(told, indent=1))
+        return 0
+    for module in told["modules"]:
+        print(f"{module['seconds']:10.3f} s  {module['where']}")
+    print(f"{told['seconds_per_image']:10.3f} s  an image, {told['read_s']:.3f} s of it to read it")
+    print(f"{told['seconds']:10.1f} s  for {told['images']} image(s)")
+    return 0
+
+
+def _run(options: argparse.Namespace, progress: Progress) -> int:
+    from gpu_workers.pipelines.plain.results import write_all
+    from gpu_workers.pipelines.plain.run import run_files
+
+    if options.estimate:
+        return _estimate(options)
+    prepared, results, facts = run_files(_wanted(options), progress)
     told = write_all(options.out, prepared, results, {**facts, "device": options.device})
     for text in told["missing"]:
         print(text, file=sys.stderr)

@@ -187,6 +187,40 @@ def _prepare(options: RunOptions, images: tuple[ImageSet, ...]) -> Prepared:
     return prepare(bound, known, dict.fromkeys(options.objects, ()), options.spacing)
 
 
+def estimate_files(options: RunOptions) -> Json:
+    """Run a pipeline on the first image and tell what all of them will take; nothing is written.
+
+    Returns
+    -------
+    dict
+        ``modules`` with their seconds, ``seconds_per_image`` (reading included), ``images``, and
+        ``seconds`` for all of them with as many processes as the options say. The image is
+        processed twice and the second time counts: the first one compiles.
+    """
+    images, _ = match(options.channels, options.objects)
+    prepared = _prepare(options, images)
+    job = Job(prepared, options.out, options.device)
+    first, _ = _load(job, images[0])
+    prepared.process(first, device=options.device)
+    started = time.perf_counter()
+    first, _ = _load(job, images[0])
+    read = time.perf_counter() - started
+    outcome = prepared.process(first, device=options.device)
+    modules = [
+        {"module": use.module.name, "where": use.where, "seconds": round(spent, 6)}
+        for use, spent in zip(prepared.uses, outcome.seconds, strict=True)
+    ]
+    each = read + sum(outcome.seconds)
+    workers = 1 if prepared.remembers else max(1, options.workers)
+    return {
+        "modules": modules,
+        "read_s": round(read, 6),
+        "seconds_per_image": round(each, 6),
+        "images": len(images),
+        "seconds": round(each * len(images) / workers, 3),
+    }
+
+
 def run_files(
     options: RunOptions, progress: Callable[[float, str], None]
 ) -> tuple[Prepared, list[Results], Json]:

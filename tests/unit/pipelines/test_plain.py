@@ -213,3 +213,28 @@ def test_templates_and_modules_are_listed(capsys: pytest.CaptureFixture[str]) ->
     assert {a["name"] for a in modules["separate"]["arguments"]} >= {"method", "min_distance"}
 
     assert main(["pipeline", "check", "nuclei"]) == 0
+
+
+def test_what_all_images_will_take_is_told_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder_of_images(tmp_path, 3)
+    (tmp_path / "pipeline.yaml").write_text(FIND)
+    images = f"DNA={tmp_path}/img_*.png"
+
+    command = ["pipeline", "run", f"{tmp_path}/pipeline.yaml", "--channel", images, "--estimate"]
+    assert main([*command, "--json"]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert [m["module"] for m in told["modules"]] == [
+        "threshold_otsu", "separate", "measure_intensity",
+    ]  # fmt: skip
+    assert told["images"] == 3
+    spent = told["read_s"] + sum(m["seconds"] for m in told["modules"])
+    assert told["seconds_per_image"] == pytest.approx(spent, abs=1e-4)
+    assert told["seconds"] == pytest.approx(3 * told["seconds_per_image"], abs=1e-2)
+    assert not (tmp_path / "labels").exists()
+    assert main(command) == 0
+    assert "for 3 image(s)" in capsys.readouterr().out
+    assert main(["pipeline", "run", "nuclei", "--channel", images]) == 1
+    assert "--out" in capsys.readouterr().err
