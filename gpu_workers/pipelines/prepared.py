@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers import xp
+from gpu_workers import registry, xp
 from gpu_workers.errors import UserError
 from gpu_workers.messages import Json
 from gpu_workers.modules.module import Features, Kind, Past, Setting
@@ -153,7 +153,14 @@ class Prepared:
         unused = {"name", "title", "description"}
         # What is left at its default does not change the key of what was made before it existed.
         plain = self.pipeline.model_dump(mode="json", exclude=unused, exclude_defaults=True)
-        return {"pipeline": plain, "versions": versions, "arguments": arguments}
+        found: Json = {"pipeline": plain, "versions": versions, "arguments": arguments}
+        sources = self.sources()
+        return found | {"sources": sources} if sources else found
+
+    def sources(self) -> dict[str, str]:
+        """Return the digest of the source of each module that isn't one of ours."""
+        digests = {u.module.name: registry.source_digest("modules", u.module.name) for u in self.uses}
+        return {name: digest for name, digest in digests.items() if digest is not None}
 
     def run(
         self,

@@ -162,6 +162,7 @@ def report(prepared: Prepared, results: Sequence[Results], facts: Json) -> Json:
         "pipeline": prepared.pipeline.model_dump(mode="json"),
         "channels": list(prepared.channels),
         "modules": modules,
+        "sources": prepared.sources(),
         "features": {
             name: [{"name": f.name, "unit": f.unit} for f in features]
             for name, features in prepared.features.items()
