@@ -210,7 +210,7 @@ def e2e(arguments: list[str]) -> int:
 
 
 # Those that need nothing but themselves; `first_view` asks for a running platform.
-BENCHMARKS = ("conversion", "pyramid", "segmentation", "chunks", "added_well")
+BENCHMARKS = ("conversion", "pyramid", "segmentation", "features", "chunks", "added_well")
 
 
 def bench(arguments: list[str]) -> int:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks import added_well, conversion, pyramid, segmentation
+from benchmarks import added_well, conversion, features, pyramid, segmentation
 
 
 def test_conversion_measures_ours_and_the_plain_way() -> None:
@@ -23,6 +23,14 @@ def test_segmentation_finds_the_same_cells_as_the_peer() -> None:
     found = segmentation.measure_both(side=256, cells=20, channels=1, repeat=1)
 
     assert found["nuclei"]["tissuemaps"] == found["nuclei"]["scikit-image"]
+
+
+def test_features_of_all_families_are_measured() -> None:
+    found = features.measure_site(n=9, side=128, repeat=1)
+
+    assert found["columns"] > 250
+    assert found["objects_per_s_per_core"]["tissuemaps"] > 0
+    assert all(s > 0 for s in found["cpu_s"]["tissuemaps"].values())
 
 
 def test_pyramid_is_measured() -> None:
