@@ -19,7 +19,7 @@ Heap = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int32]]
 def _before(heap: Heap, i: int, j: int) -> bool:
     """Return whether entry i comes before j: the nearer one, of equally near ones the older."""
     distance, age, _ = heap
-    return distance[i] < distance[j] or (distance[i] == distance[j] and age[i] < age[j])
+    return bool(distance[i] < distance[j] or (distance[i] == distance[j] and age[i] < age[j]))
 
 
 @njit(nogil=True, cache=True)
@@ -73,8 +73,8 @@ def _step(steps: NDArray[np.float32], y: int, x: int, q: int, p: int) -> float:
     if q < y or (q == y and p < x):
         y, x, q, p = q, p, y, x
     if q == y:
-        return steps[0, y, x]
-    return steps[1 if p == x else 2 if p < x else 3, y, x]
+        return float(steps[0, y, x])
+    return float(steps[1 if p == x else 2 if p < x else 3, y, x])
 
 
 @njit(nogil=True, cache=True)
@@ -104,7 +104,7 @@ def _start(
                 distances[y, x] = 0
                 if n == len(heap[0]):
                     heap = _grown(heap)
-                _push(heap, n, np.float32(0), n, y * width + x)
+                _push(heap, n, 0.0, n, y * width + x)
                 n += 1
     return heap, n
 

@@ -1,0 +1,84 @@
+"""Module: foreground by a threshold of the surroundings of each pixel."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from gpu_workers.imaging.local_thresholds import bernsen, gaussian_mean, niblack, sauvola
+from gpu_workers.imaging.thresholds import above_background, otsu
+from gpu_workers.modules.module import Intensity, Mask, module
+from gpu_workers.registry import Arguments
+
+
+class ThresholdAdaptiveArguments(Arguments):
+    method: Literal["crosscorr", "niblack", "sauvola", "bernsen"] = Field(
+        "niblack",
+        title="Method",
+        description="crosscorr: weighted mean of the surroundings less the constant; niblack: mean"
+        " plus constant standard deviations; sauvola: the mean, lowered where contrast is low;"
+        " bernsen: the middle between darkest and brightest, plus the constant",
+    )
+    kernel_size: int = Field(
+        111,
+        ge=3,
+        le=2001,
+        title="Size of the surroundings (px)",
+        description="odd (the next odd number is taken); larger than the objects",
+    )
+    constant: float = Field(
+        0.0, title="Constant", description="in intensities, for niblack in standard deviations"
+    )
+    min_threshold: float | None = Field(
+        None,
+        title="Lowest threshold",
+        description="what is below is background; if empty, the level at which noise begins",
+    )
+    max_threshold: float | None = Field(
+        None, title="Highest threshold", description="what is above is foreground"
+    )
+
+
+def _local(arguments: ThresholdAdaptiveArguments, image: NDArray) -> NDArray[np.float32]:
+    size, constant = arguments.kernel_size | 1, arguments.constant
+    if arguments.method == "crosscorr":
+        return gaussian_mean(image, size) - np.float32(constant)
+    if arguments.method == "niblack":
+        return niblack(image, size, constant)
+    if arguments.method == "sauvola":
+        return sauvola(image, size) + np.float32(constant)
+    return bernsen(image, size // 2)[0] + np.float32(constant)
+
+
+def _noise_level(image: NDArray) -> float:
+    """Return 3 standard deviations above the background, but no more than Otsu's threshold."""
+    found = otsu(image)
+    below = image[image <= found].astype(np.float64)
+    middle = float(np.median(below))
+    spread = 1.4826 * float(np.median(np.abs(below - middle)))
+    return above_background(image, min(found, middle + 3 * spread), 3.0)
+
+
+@module(
+    title="Threshold (adaptive)",
+    help="Separates foreground from background at the intensity of the surroundings.",
+    version=1,
+    outputs=("mask",),
+    bytes_per_pixel=64,
+)
+def threshold_adaptive(arguments: ThresholdAdaptiveArguments, image: Intensity) -> Mask:
+    """Return where the image lies above the threshold around; what isn't finite is background."""
+    known = np.isfinite(image)
+    if not known.any():
+        return np.zeros(image.shape, np.bool_)
+    values = image if known.all() else np.where(known, image, image[known].min())
+    least = arguments.min_threshold
+    if least is None:
+        least = _noise_level(values)
+    mask: Mask = (values > _local(arguments, values)) & (values > least) & known
+    if arguments.max_threshold is not None:
+        mask |= known & (values > arguments.max_threshold)
+    return mask
