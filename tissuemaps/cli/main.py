@@ -62,6 +62,16 @@ def _serving(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _checking(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--gpu", action="store_true", help="compare every operation on CPU and GPU, and time both"
+    )
+    parser.add_argument(
+        "--image", type=Path, metavar="FILE", help="with --gpu: also on an image of yours"
+    )
+    parser.set_defaults(function=_doctor)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
@@ -99,16 +109,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     worker.set_defaults(function=_worker)
 
-    doctor = commands.add_parser(
-        "doctor", help="check installation, storage, services, queue and GPU"
+    _checking(
+        commands.add_parser("doctor", help="check installation, storage, services, queue and GPU")
     )
-    doctor.add_argument(
-        "--gpu", action="store_true", help="compare every operation on CPU and GPU, and time both"
-    )
-    doctor.add_argument(
-        "--image", type=Path, metavar="FILE", help="with --gpu: also on an image of yours"
-    )
-    doctor.set_defaults(function=_doctor)
     backup = commands.add_parser(
         "backup", help="dump the database and list the files into a folder"
     )
