@@ -101,7 +101,8 @@ def measure_intensity(
     names = [name for name in known if _is_wanted(arguments, name)]
     n = n_labels(extract_objects)
     columns = channel_columns("Intensity", names, intensity_image, n, measure)
-    features = Features(columns, _units(columns, intensity_image))
+    is_known = extract_objects.ndim == 2 or setting.z_step_um is not None
+    features = Features(columns, _units(columns, intensity_image) if is_known else {})
     return assigned(
         in_micrometres(features, setting, intensity_image),
         extract_objects,
