@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gpu_workers import registry
+from gpu_workers.errors import UserError
 from gpu_workers.modules.module import Features, Kind, Module, Past, Setting
 
 # The 32 modules of TissueMAPS before version 1: inputs, arguments, outputs (figures aside).
@@ -114,6 +115,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "filter_objects": {"conditions": [{"feature": "Morphology_Area", "minimum": 2}]},
     "threshold_manual": {"threshold": 300},
 }
+# By default they work on an image that others of their choices can do without.
+NEEDS_ITS_OPTION = ("declump", "watershed")
 NAMES = registry.names("modules")
 
 
@@ -283,13 +286,20 @@ def test_every_module_works_on_images_that_have_little_in_them(
                 np.testing.assert_array_equal(then, now)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_optional_inputs_may_be_left_out(name: str) -> None:
+def run_with_what_is_needed(name: str) -> dict[str, Any]:
     module = load(name)
-    arguments = module.Arguments(**ARGUMENTS.get(name, {}))
     images = given(module, next(choices(module)), scene("gaps", (24, 26)))
     needed = {h: v for h, v in images.items() if h not in module.optional}
+    return module(module.Arguments(**ARGUMENTS.get(name, {})), needed)
 
-    outputs = module(arguments, needed)
 
-    assert outputs.keys() == module.outputs.keys()
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(NEEDS_ITS_OPTION)))
+def test_optional_inputs_may_be_left_out(name: str) -> None:
+    assert run_with_what_is_needed(name).keys() == load(name).outputs.keys()
+
+
+@pytest.mark.parametrize("name", NEEDS_ITS_OPTION)
+def test_what_is_needed_after_all_is_told(name: str) -> None:
+    with pytest.raises(UserError, match="needs a") as caught:
+        run_with_what_is_needed(name)
+    assert caught.value.code == "missing_input"

@@ -347,3 +347,13 @@ def test_the_command_prints_the_pipeline_below_its_notes(
     printed = capsys.readouterr().out
     assert printed.startswith("# pipeline.yaml: input.channels: 'DAPI' was corrected")
     assert read_pipeline(printed) == convert_project(folder)[0]
+
+
+def test_a_bilateral_filter_keeps_its_one_size_for_distance_and_intensity(tmp_path: Path) -> None:
+    changed = replaced("smooth_nuclei", 2, 1, value="bilateral")
+
+    pipeline, _ = convert_project(write(tmp_path / "p", **changed))
+
+    assert pipeline.modules[0].arguments == {
+        "filter_name": "bilateral", "filter_size": 2, "sigma_intensity": 2,
+    }  # fmt: skip
