@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from gpu_workers.errors import UserError
 from gpu_workers.imaging.declumping import automatic_smoothing, automatic_suppression
 from gpu_workers.imaging.declumping import declump as cut_apart
 from gpu_workers.imaging.labels import label, relabel
@@ -58,9 +59,13 @@ class DeclumpArguments(Arguments):
     )
 
 
-def _cut(arguments: DeclumpArguments, mask: Mask, image: Intensity) -> LabelImage:
+def _cut(arguments: DeclumpArguments, mask: Mask, image: Intensity | None) -> LabelImage:
     if arguments.method == "none":
         return label(mask)
+    if image is None:
+        if "intensity" in (arguments.method, arguments.divide_by):
+            raise UserError("cutting by intensity needs an image", code="missing_input")
+        image = mask
     smoothing, suppression = arguments.smoothing, arguments.suppression
     if smoothing is None:
         smoothing = automatic_smoothing(arguments.min_diameter)
@@ -83,8 +88,14 @@ def _cut(arguments: DeclumpArguments, mask: Mask, image: Intensity) -> LabelImag
     outputs=("labels",),
     bytes_per_pixel=64,
 )
-def declump(arguments: DeclumpArguments, mask: Mask, image: Intensity) -> LabelImage:
-    """Return labels 1…n."""
+def declump(arguments: DeclumpArguments, mask: Mask, image: Intensity | None = None) -> LabelImage:
+    """Return labels 1…n.
+
+    Raises
+    ------
+    UserError
+        Cutting by intensity without an image (``missing_input``).
+    """
     labels = _cut(arguments, mask, image)
     if arguments.fill_holes:
         labels = filled(labels)

@@ -37,12 +37,15 @@ def _gradient(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _ground(
-    arguments: WatershedArguments, image: Intensity, mask: Mask | None
+    arguments: WatershedArguments, image: Intensity | None, mask: Mask | None
 ) -> NDArray[np.float32]:
     if arguments.ground == "distance":
         if mask is None:
             raise UserError("a watershed on distances needs a mask", code="missing_input")
         return -distance_transform(mask)
+    if image is None:
+        told = f"a watershed on {arguments.ground.replace('_', ' ')} needs an image"
+        raise UserError(told, code="missing_input")
     smooth = gaussian(image, arguments.sigma)
     if arguments.ground == "gradient":
         return _gradient(smooth)
@@ -59,7 +62,7 @@ def _ground(
 def watershed(
     arguments: WatershedArguments,
     seeds: LabelImage,
-    image: Intensity,
+    image: Intensity | None = None,
     mask: Mask | None = None,
 ) -> LabelImage:
     """Return the floods, within the mask if there is one.
@@ -67,7 +70,7 @@ def watershed(
     Raises
     ------
     UserError
-        Distances are asked for without a mask (``missing_input``).
+        The ground that is asked for needs an image or a mask that isn't there (``missing_input``).
     """
     ground = _ground(arguments, image, mask)
     return flood(ground, seeds, None if mask is None else mask | (seeds > 0))
