@@ -90,6 +90,9 @@ BUILT_IN: dict[Family, dict[str, str]] = {
         "filter": "gpu_workers.modules.masks.filter:filter",
         "filter_area": "gpu_workers.modules.objects.filter_area:filter_area",
         "filter_objects": "gpu_workers.modules.objects.filter_objects:filter_objects",
+        "generate_volume_image": (
+            "gpu_workers.modules.images.generate_volume_image:generate_volume_image"
+        ),
         "grow": "gpu_workers.modules.objects.grow:grow",
         "identify_spots_2D": "gpu_workers.modules.objects.identify_spots_2D:identify_spots_2D",
         "identify_spots_3D": "gpu_workers.modules.objects.identify_spots_3D:identify_spots_3D",
@@ -112,6 +115,9 @@ BUILT_IN: dict[Family, dict[str, str]] = {
             "gpu_workers.modules.measure.measure_radial_distribution:measure_radial_distribution"
         ),
         "measure_texture": "gpu_workers.modules.measure.measure_texture:measure_texture",
+        "measure_volume_image": (
+            "gpu_workers.modules.measure.measure_volume_image:measure_volume_image"
+        ),
         "morphology": "gpu_workers.modules.masks.morphology:morphology",
         "project": "gpu_workers.modules.images.project:project",
         "propagate": "gpu_workers.modules.objects.propagate:propagate",
