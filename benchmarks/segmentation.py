@@ -3,7 +3,9 @@
 Both find nuclei (Gaussian, Otsu, holes, distance watershed, areas), grow cells by a distance and
 measure intensities of all channels and shapes. One run measures both on one core and prints JSON.
 
-    python -m benchmarks.segmentation [--side 1024] [--cells 400] [--channels 4] [--repeat 3]
+Memory is what the process grew by while ours ran first.
+
+    python -m benchmarks.segmentation [--side 1800] [--cells 300 1000 3000] [--channels 4] [--repeat 3]
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import time
 from collections.abc import Callable
 
@@ -32,11 +35,11 @@ SHAPE = (
 INTENSITY = ("intensity_mean", "intensity_min", "intensity_max", "intensity_std")
 
 
-def field_of_cells(side: int, n: int, channels: int) -> dict[str, np.ndarray]:
+def field_of_cells(side: int, n: int, channels: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Return a field of view with about `n` round nuclei, some touching, with camera noise."""
     from scipy import ndimage
 
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     y, x = np.indices((side, side), np.float32)
     nuclei = np.zeros((side, side), np.float32)
     for cy, cx in rng.uniform(20, side - 20, (n, 2)):
@@ -103,13 +106,17 @@ def measure_both(side: int, cells: int, channels: int, repeat: int) -> dict[str,
         expansion=EXPANSION,
     )  # fmt: skip
     prepared = prepare(nuclei_and_cells(options), tuple(images))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     own_s, own_n = seconds(lambda: ours(prepared, images), repeat)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     peer_s, peer_n = seconds(lambda: peer(images), repeat)
     return {
         "benchmark": "segmentation",
         "machine": platform.processor() or platform.machine(),
         "image": [side, side],
         "channels": channels,
+        "memory_mb": round(grown / 1024, 1),
+        "image_mb": round(sum(image.nbytes for image in images.values()) / 1e6, 1),
         "nuclei": {"tissuemaps": own_n, "scikit-image": peer_n},
         "cpu_s": {"tissuemaps": round(own_s, 4), "scikit-image": round(peer_s, 4)},
         "cells_per_s_per_core": {
@@ -124,12 +131,13 @@ def measure_both(side: int, cells: int, channels: int, repeat: int) -> dict[str,
 def main() -> None:
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--side", type=int, default=1024)
-    parser.add_argument("--cells", type=int, default=400)
+    parser.add_argument("--side", type=int, default=1800)
+    parser.add_argument("--cells", type=int, nargs="+", default=[300, 1000, 3000])
     parser.add_argument("--channels", type=int, default=4)
     parser.add_argument("--repeat", type=int, default=3)
     given = parser.parse_args()
-    print(json.dumps(measure_both(given.side, given.cells, given.channels, given.repeat)))
+    for cells in given.cells:
+        print(json.dumps(measure_both(given.side, cells, given.channels, given.repeat)), flush=True)
 
 
 if __name__ == "__main__":

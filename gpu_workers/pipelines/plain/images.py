@@ -20,7 +20,9 @@ _LUMA: Final = (0.299, 0.587, 0.114)
 
 
 def _content(path: Path) -> ImageContent:
-    contents = read_contents(path.parent, path.name)
+    # The files are the user's own: unlike in an upload, links among them are followed.
+    real = path.resolve()
+    contents = read_contents(real.parent, real.name)
     first = contents[0]
     if len(contents) > 1 or first.n_t > 1 or first.n_c > 1:
         raise FileError(
@@ -40,7 +42,8 @@ def channel_names(name: str, path: Path) -> tuple[str, ...]:
 
 
 def _planes(path: Path, content: ImageContent, files: FileCache, sample: int) -> NDArray[Any]:
-    planes = [files.read(path.name, p.page, sample) for p in content.each_plane()]
+    name = path.resolve().name
+    planes = [files.read(name, p.page, sample) for p in content.each_plane()]
     if len(planes) == 1:
         return planes[0]
     stack: NDArray[Any] = np.stack(planes)
@@ -84,7 +87,7 @@ def read_channels(files: Mapping[str, Path | None]) -> dict[str, NDArray[Any] | 
             found[name] = None
             continue
         content = _content(path)
-        with FileCache(path.parent, size=1) as cache:
+        with FileCache(path.resolve().parent, size=1) as cache:
             colors = [_planes(path, content, cache, s) for s in range(content.samples)]
         found[name] = colors[0] if len(colors) == 1 else _grey(colors)
         if len(colors) > 1:
@@ -101,7 +104,8 @@ def read_labels(path: Path) -> NDArray[np.int64]:
     FileError
         It is damaged, or holds no whole numbers from 0 on (``no_labels``).
     """
-    if known_type(path.parent, path.name) == "tiff":
+    real = path.resolve()
+    if known_type(real.parent, real.name) == "tiff":
         labels = _read_tiff(path)
     else:
         found = read_channels({"labels": path})["labels"]

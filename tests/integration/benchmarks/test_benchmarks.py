@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks import added_well, conversion, features, pyramid, segmentation
+from benchmarks import added_well, conversion, features, pyramid, segmentation, workers
 
 
 def test_conversion_measures_ours_and_the_plain_way() -> None:
@@ -23,6 +23,13 @@ def test_segmentation_finds_the_same_cells_as_the_peer() -> None:
     found = segmentation.measure_both(side=256, cells=20, channels=1, repeat=1)
 
     assert found["nuclei"]["tissuemaps"] == found["nuclei"]["scikit-image"]
+
+
+def test_several_processes_find_what_one_finds() -> None:
+    found = workers.measure(images=2, side=200, cells=12, workers=[1, 2])
+
+    assert found["same_objects"]
+    assert found["objects"]["Nuclei"] > 0
 
 
 def test_features_of_all_families_are_measured() -> None:

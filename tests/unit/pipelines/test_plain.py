@@ -113,6 +113,18 @@ def test_given_labels_keep_their_numbers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tifffile.imread(out / "labels/Cells/img_1.tif"), far)
 
 
+def test_links_are_followed_and_give_the_name(tmp_path: Path) -> None:
+    folder_of_images(tmp_path)
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "one.png").symlink_to(tmp_path / "img_0.png")
+    (links / "one.tif").symlink_to(tmp_path / "lab_0.tif")
+
+    out = run(tmp_path, MEASURE, "--channel", f"DNA={links}/*.png", "--objects", f"X={links}/*.tif")
+
+    assert table(out, "X")["image"].tolist() == ["one"] * 4
+
+
 def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     folder_of_images(tmp_path, 3)
     channel = ("--channel", f"DNA={tmp_path}/img_*.png")
