@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from gpu_workers.pipelines.text import parse_pipeline, read_pipeline
 from gpu_workers.registry import Arguments
 from gpu_workers.steps.align import use
 
+_TYPE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}\Z")
 Template = Literal[
     "auto",
     "nuclei_and_cells",
@@ -178,7 +180,8 @@ def _from_library(
     pipeline = library.load(arguments.template)
     given = arguments.template_objects
     if not given and OBJECTS in pipeline.labels.values():
-        given = tuple(dict.fromkeys((*labels.given, *labels.made)))
+        every = dict.fromkeys((*labels.given, *labels.made))
+        given = tuple(name for name in every if _TYPE_NAME.match(name))
         if not given:
             raise UserError(
                 "there are no objects to measure yet: run another pipeline, or upload label images",

@@ -166,15 +166,25 @@ class LabelSources:
             return f"objects/{source.name}", self.existing[source.name].path
         return None
 
-    def check(self, source: Source) -> None:
-        """Refuse objects that were found on another layout.
+    def check(self, source: Source, dimensions: int) -> None:
+        """Refuse objects that a pipeline of so many dimensions can't use.
 
         Raises
         ------
         UserError
-            Code ``stale_objects``.
+            They were found on another layout (``stale_objects``), or in each z plane by itself where a
+            stack is needed (``labels_of_planes``).
         """
-        if source.kind == "objects" and self.existing[source.name].is_stale:
+        if source.kind != "objects":
+            return
+        found = self.existing[source.name]
+        if dimensions == 3 and found.manifest.dimensions == 2 and found.n_zplanes > 1:
+            raise UserError(
+                f"the objects {source.name} were found in each z plane by itself: their numbers mean"
+                " nothing from plane to plane",
+                code="labels_of_planes",
+            )
+        if found.is_stale:
             raise UserError(
                 f"the objects {source.name} were found on another layout or alignment: run the pipeline"
                 " that made them again first",

@@ -85,7 +85,7 @@ class Recipe:
         prepared = prepare(pipeline, (*names, *used), imported, spacing)
         own = {n: sources[n] for n in pipeline.labels.values()}
         for source in own.values():
-            labels.check(source)
+            labels.check(source, pipeline.dimensions)
         stacked = [n for n, source in own.items() if not labels.is_flat(source)]
         projection, flatten = choose_planes(arguments.projection, plates, pipeline, stacked)
         corrections = _corrections(context, arguments, layout) if arguments.correct else None

@@ -318,3 +318,51 @@ def test_a_stack_of_derived_images_has_a_plane_each(tmp_path: Path) -> None:
     values = Results(tmp_path, products).column("Intensity_max_soft")
     assert values.size == 3
     assert ((values > 100) & (values < BRIGHT)).all()
+
+
+def test_objects_of_single_planes_are_no_volumes(tmp_path: Path) -> None:
+    made = layout(n_channels=2, n_zplanes=2)
+    planes = {(0, 0, c, z): image((10, 10, 5)) for z in (0, 1) for c in (0, 1)}
+    inputs = plates.write(tmp_path, made, planes)
+    first, _ = run(tmp_path, inputs, pipeline([*bright(), measured(channels=["c"])]))
+
+    with pytest.raises(StepFailed) as caught:
+        run(tmp_path, {**inputs, "objects/Things": first["objects"]}, {**MEASURE, "dimensions": 3})
+
+    assert caught.value.code == "labels_of_planes"
+
+
+def test_planes_of_volumes_keep_what_is_known_of_the_whole(tmp_path: Path) -> None:
+    made = layout(n_channels=2, n_zplanes=2)
+    planes = {(0, 0, c, z): image((10, 10, 5 + z)) for z in (0, 1) for c in (0, 1)}
+    inputs = plates.write(tmp_path, made, planes)
+    volume = pipeline([*bright(), measured(channels=["c"])], dimensions=3)
+    first, _ = run(tmp_path, inputs, volume)
+
+    second, _ = run(tmp_path, {**inputs, "objects/Things": first["objects"]}, MEASURE)
+
+    found = Results(tmp_path, second)
+    assert found.places()["z"].tolist() == [0, 1]
+    assert found.column("Intensity_sum_C00").tolist() == [61 * BRIGHT] * 2
+    assert found.column("Intensity_sum_C01").tolist() == [25 * BRIGHT, 36 * BRIGHT]
+
+
+def test_pixels_that_are_not_finite_are_told_and_shown_as_the_least(tmp_path: Path) -> None:
+    made = plates.layout([[(0, 0, SIDE, SIDE)]], ("float32",), height=512, width=512, shard=512)
+    pixels = image((10, 10, 5)).astype(np.float32) / 7
+    pixels[0, :3] = np.nan
+    inputs = plates.write(tmp_path, made, {(0, 0, 0, 0): pixels})
+    text = {
+        "channels": {"a": "C00"},
+        "modules": [use("convert_to_intensity", {"image": "a"}, {"intensity_image": "x"})],
+        "images": [{"name": "same", "image": "x"}],
+    }
+
+    products, problems = run(tmp_path, inputs, text)
+
+    manifest = load_derived(tmp_path, products["derived"])
+    mosaic: Any = zarr.open_group(tmp_path / manifest.plates[0].path, mode="r")["0"]
+    assert [p.code for p in problems] == ["not_finite"]
+    assert manifest.channels[0].n_not_finite == 3
+    assert np.asarray(mosaic[0, 0, 0, 0, :3]).tolist() == [0, 0, 0]
+    assert manifest.channels[0].min == pytest.approx(100 / 7)

@@ -29,6 +29,7 @@ from tests.integration.analysis.pipelines import (
     run,
     use,
 )
+from tests.integration.analysis.scenes import scene
 from tests.integration.mosaics import plates
 
 
@@ -235,3 +236,24 @@ def test_only_channels_that_are_used_are_read(tmp_path: Path) -> None:
     assert silent == []
     assert [p.code for p in told] == ["missing_plane"]
     assert Results(tmp_path, named).column("Intensity_max_C00").tolist() == [BRIGHT]
+
+
+def test_a_pipeline_of_the_library_finds_its_channel(tmp_path: Path) -> None:
+    made = scene(wells=1, rows=1, columns=1)
+    inputs = plates.write(tmp_path, made.layout, made.planes())
+
+    products, _ = run(tmp_path, inputs, None, template="nuclei", template_channels={"DNA": "C00"})
+
+    found = Results(tmp_path, products)
+    assert found.manifest.plate("Nuclei", PLATE).n_objects == made.truth.max()
+    assert list(found.manifest.channels.values()) == ["C00"]
+
+
+def test_measuring_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    inputs = plates.write(tmp_path, layout(), {(0, 0, 0, 0): image()})
+    text = pipeline([], labels={"found": "Things"})
+
+    with pytest.raises(StepFailed, match=r"labels.found: .*'Things'") as caught:
+        run(tmp_path, inputs, text)
+
+    assert caught.value.code == "unknown_labels"
