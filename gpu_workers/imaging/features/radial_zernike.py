@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpu_workers.imaging.features.chrystal import chrystal_circles
 from gpu_workers.imaging.features.description import FeatureDescription
 from gpu_workers.imaging.features.pixels import Column, flat_values, object_pixels, with_nan
-from gpu_workers.imaging.features.zernike import _polynomials, zernike_indices
+from gpu_workers.imaging.features.zernike import zernike_indices, zernike_polynomials
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.xp import operation
 
@@ -113,7 +113,7 @@ def radial_zernike(labels: Labels, image: NDArray[Any], degree: int = 9) -> dict
     side = degree + 1
     flat = _moments(pixels.start, pixels.position, values, width, circles, degree)
     flat = flat.reshape(-1, side * side)
-    polynomials = _polynomials(degree).reshape(-1, side * side)
+    polynomials = zernike_polynomials(degree).reshape(-1, side * side)
     real, imaginary = flat @ polynomials.real.T, flat @ polynomials.imag.T
     missing |= pixels.area == 0
     size = np.where(missing, np.nan, pixels.area)[:, None]

@@ -65,8 +65,16 @@ def _radial(n: int, m: int, k: int) -> float:
 
 
 @cache
-def _polynomials(degree: int) -> NDArray[np.complex128]:
-    """Return coefficients of V_nm(y, x) with z = y + i x, shape (moments, powers of y, of x)."""
+def zernike_polynomials(degree: int) -> NDArray[np.complex128]:
+    """Return coefficients of V_nm(y, x) with z = y + i x, shape (moments, powers of y, of x).
+
+    Examples
+    --------
+    >>> zernike_polynomials(2)[2].real
+    array([[-1.,  0.,  2.],
+           [ 0.,  0.,  0.],
+           [ 2.,  0.,  0.]])
+    """
     side = degree + 1
 
     def times(a: NDArray[np.complex128], terms: dict[tuple[int, int], complex]) -> NDArray:
@@ -154,7 +162,7 @@ def _moments(
 
 def _magnitudes(moments: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
     """Return |sum of V_nm|, shape (n, number of moments)."""
-    polynomials = _polynomials(degree).reshape(-1, (degree + 1) ** 2)
+    polynomials = zernike_polynomials(degree).reshape(-1, (degree + 1) ** 2)
     flat = moments.reshape(-1, (degree + 1) ** 2)
     return np.hypot(flat @ polynomials.real.T, flat @ polynomials.imag.T)
 
@@ -191,7 +199,7 @@ def zernike_moments(
     >>> y, x = np.mgrid[-50:51, -50:51]
     >>> disc = (y**2 + x**2 <= 2500).astype(np.int32)
     >>> zernike_moments(disc, region_geometry(disc), 2).round(2)
-    array([[1.  , 0.  , 0.  , 0.  ]])
+    array([[1., 0., 0., 0.]])
     """
     circles = chrystal_circles(object_pixels(labels), max(1, labels.shape[1]))
     moments = _moments(np.ascontiguousarray(labels), geometry.box, circles, degree)

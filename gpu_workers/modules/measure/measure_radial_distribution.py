@@ -48,7 +48,7 @@ class MeasureRadialDistributionArguments(MeasureArguments):
     measure_zernike: bool = Field(
         False, title="Zernike", description="moments of the intensities: magnitude and phase"
     )
-    zernike_degree: int = Field(9, ge=0, le=20, title="Zernike: degree", description="highest n")
+    zernike_degree: int = Field(9, ge=0, le=15, title="Zernike: degree", description="highest n")
 
 
 @module(

@@ -114,6 +114,24 @@ def _limits(arguments: MeasureTextureArguments) -> tuple[float, float] | None:
     return low, high
 
 
+def _in_space(arguments: MeasureTextureArguments) -> MeasureTextureArguments:
+    """Return what is measured in three dimensions: Haralick's features, which need directions only.
+
+    Raises
+    ------
+    UserError
+        A family of the plane is asked for, or nothing that is left (``plane_only``).
+    """
+    for name in ("measure_TAS", "measure_LBP"):
+        if getattr(arguments, name):
+            raise UserError(f"{name} is for images of two dimensions only", code="plane_only")
+    if not arguments.measure_haralick:
+        raise UserError(
+            "in three dimensions textures are Haralick's: set measure_haralick", code="plane_only"
+        )
+    return arguments.model_copy(update={"measure_gabor": False, "measure_hu": False})
+
+
 def _threshold(image: NDArray[Any]) -> float:
     return float(otsu(image)) if np.isfinite(image).any() else 0.0
 
@@ -148,10 +166,11 @@ def _families(
 
 @module(
     title="Measure texture",
-    help="Textures of objects in channels: Gabor, Hu, TAS, LBP and Haralick.",
+    help="Textures of objects in channels: Gabor, Hu, TAS, LBP and Haralick (in 3-D the last alone).",
     version=1,
     outputs=("measurements",),
     measures="assign_objects",
+    dimensions=(2, 3),
     bytes_per_pixel=24,
 )
 def measure_texture(
@@ -166,13 +185,15 @@ def measure_texture(
     Raises
     ------
     UserError
-        The limits of the gray levels are in the wrong order (``invalid_arguments``).
+        The limits of the gray levels are in the wrong order (``invalid_arguments``); families of
+        the plane in three dimensions (``plane_only``).
     """
+    wanted = arguments if extract_objects.ndim == 2 else _in_space(arguments)
 
     def measure(labels: LabelImage, image: NDArray[Any]) -> Columns:
-        return {k: v for family in _families(arguments, labels, image) for k, v in family.items()}
+        return {k: v for family in _families(wanted, labels, image) for k, v in family.items()}
 
-    nothing = np.zeros((1, 1), np.int32)
+    nothing = np.zeros((1,) * extract_objects.ndim, np.int32)
     columns = channel_columns(
         "Texture",
         measure(nothing, nothing),

@@ -184,6 +184,21 @@ def test_limits_of_gray_levels_in_the_wrong_order_are_told() -> None:
         )  # fmt: skip
 
 
+def test_in_space_textures_are_haralicks() -> None:
+    labels, image = np.stack([touching()] * 3), np.stack([smooth(seed=i) for i in range(3)])
+
+    found = run(measure_texture, labels, {"D": image}, measure_haralick=True).columns
+
+    assert list(found) == [f"Texture_Haralick-{n}-{s}_D" for s in (1, 2) for n in HARALICK]
+    np.testing.assert_array_equal(
+        found["Texture_Haralick-contrast-1_D"], haralick(labels, image)["Haralick-contrast-1"]
+    )
+    for arguments in ({}, {"measure_haralick": True, "measure_LBP": True}):
+        with pytest.raises(UserError) as told:
+            run(measure_texture, labels, {"D": image}, **arguments)
+        assert told.value.code == "plane_only"
+
+
 def test_pairs_of_channels_are_all_or_those_named() -> None:
     labels = touching()
     images = {name: smooth(seed=i) for i, name in enumerate(("A", "B", "C"))}
