@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_workers.imaging.features.convex import convex_areas, convex_shapes
+from gpu_workers.imaging.features.convex import ConvexShapes, convex_areas, convex_shapes
 from gpu_workers.imaging.features.moments import (
     central_moments,
     hu_moments,
@@ -84,11 +84,12 @@ def _eccentricity(geometry: RegionGeometry, central: NDArray[np.float64]) -> Col
     return np.where(geometry.area > 0, np.sqrt(ratio), np.nan)
 
 
-def _basic(labels: Labels, geometry: RegionGeometry, central: NDArray[np.float64]) -> Columns:
+def _basic(
+    labels: Labels, geometry: RegionGeometry, central: NDArray[np.float64], convex: Column
+) -> Columns:
     distances = distance_transform(labels, outside=True)
     radius = intensity_statistics(labels, distances)
     median = object_quantiles(object_pixels(labels), distances, [0.5])[0]
-    convex = convex_areas(labels, geometry)
     squares = square_counts(labels)
     area, perimeter = geometry.area, geometry.perimeter
     sides = (geometry.box[:, 2:] - geometry.box[:, :2]).astype(np.float64)
@@ -119,8 +120,7 @@ def _basic(labels: Labels, geometry: RegionGeometry, central: NDArray[np.float64
     }
 
 
-def _feret(labels: Labels, geometry: RegionGeometry) -> Columns:
-    found = convex_shapes(labels, geometry)
+def _feret(found: ConvexShapes) -> Columns:
     return {
         "Maximum_Feret_Diameter": found.max_feret,
         "Minimum_Feret_Diameter": found.min_feret,
@@ -194,9 +194,11 @@ def shape_features(labels: Labels, choice: ShapeChoice | None = None) -> Columns
     choice = choice or ShapeChoice()
     geometry = region_geometry(labels)
     central = central_moments(labels, geometry)
-    columns = _basic(labels, geometry, central)
     if choice.feret:
-        columns |= _feret(labels, geometry)
+        hulls = convex_shapes(labels, geometry)
+        columns = _basic(labels, geometry, central, hulls.area) | _feret(hulls)
+    else:
+        columns = _basic(labels, geometry, central, convex_areas(labels, geometry))
     if choice.box:
         columns |= _box(geometry)
     if choice.moments:

@@ -124,12 +124,28 @@ def _outside(free: NDArray[np.bool_], stack: NDArray[np.int64]) -> int:
 
 
 @njit(nogil=True, cache=True)
+def _run_counts(labels: Labels, n: int) -> NDArray[np.int64]:
+    """Count the runs of each object: as many as its box has rows if none of them has a gap."""
+    counts = np.zeros(n, np.int64)
+    for y in range(labels.shape[0]):
+        before = np.int32(0)
+        for x in range(labels.shape[1]):
+            if labels[y, x] != before:
+                before = labels[y, x]
+                if before > 0:
+                    counts[before - 1] += 1
+    return counts
+
+
+@njit(nogil=True, cache=True)
 def _filled(labels: Labels, boxes: NDArray[np.int32], area: Column) -> Column:
-    result = np.full(area.size, np.nan)
+    runs = _run_counts(labels, area.size)
+    result = area.copy()
     for k in range(area.size):
-        if area[k] == 0:
-            continue
         y0, x0, y1, x1 = boxes[k]
+        # without gaps there are no holes
+        if runs[k] == y1 - y0:
+            continue
         free = np.ones((y1 - y0 + 2, x1 - x0 + 2), np.bool_)
         for y in range(y0, y1):
             for x in range(x0, x1):
@@ -163,7 +179,7 @@ def filled_areas(labels: Labels, geometry: RegionGeometry) -> Column:
     array([9., 1.])
     """
     areas: Column = _filled(np.ascontiguousarray(labels), geometry.box, geometry.area)
-    return areas
+    return np.where(geometry.area > 0, areas, np.nan)
 
 
 @njit(nogil=True, cache=True)
