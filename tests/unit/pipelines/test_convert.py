@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import yaml
 
+from gpu_workers import registry
 from gpu_workers.__main__ import main
 from gpu_workers.errors import UserError
+from gpu_workers.modules.module import Kind, Module
 from gpu_workers.pipelines.convert import convert_project
 from gpu_workers.pipelines.prepared import prepare
 from gpu_workers.pipelines.text import read_pipeline, write_pipeline
+from tests.unit.modules.test_every_module import OF_OLD
 
 CHANNELS = ("DAPI", "GFP (488)")
 
@@ -357,3 +360,46 @@ def test_a_bilateral_filter_keeps_its_one_size_for_distance_and_intensity(tmp_pa
     assert pipeline.modules[0].arguments == {
         "filter_name": "bilateral", "filter_size": 2, "sigma_intensity": 2,
     }  # fmt: skip
+
+
+KEYS = {
+    Kind.INTENSITY: "GFP (488)",
+    Kind.CHANNELS: "GFP (488)",
+    Kind.STACK: "DAPI",
+    Kind.MASK: "threshold.mask",
+    Kind.LABELS: "label.label_image",
+}
+
+
+@pytest.mark.parametrize("name", OF_OLD)
+def test_every_module_of_old_is_converted(tmp_path: Path, name: str) -> None:
+    inputs, arguments, outputs = (part.split() for part in OF_OLD[name])
+    module: Module = registry.load("modules", name)
+    given = [image(handle, KEYS[module.inputs[handle]]) for handle in inputs]
+    # what was empty has the default of now
+    constants = [value(a, 5 if a == "threshold" else None) for a in arguments]
+    made = [
+        {"name": o, "type": "Measurement" if o == "measurements" else "Image", "key": f"last.{o}"}
+        for o in outputs
+    ]
+    before = {
+        use: USES[use] if use in ("smooth_nuclei", "threshold", "label") else None for use in USES
+    }
+    before["label"] = ("label.py", "0.1.0", [image("mask", "threshold.mask")],
+                       [image("label_image", "label.label_image")])  # fmt: skip
+    last = {"last": (f"{name}.py", "1.0.0", [*given, *constants, PLOT], [*made, FIGURE])}
+
+    pipeline, _ = convert_project(
+        write(
+            tmp_path / "p",
+            {"output": {"objects": [{"name": "label.label_image"}]}},
+            **before,
+            **last,
+        )
+    )
+
+    use = pipeline.modules[-1]
+    assert use.module == name
+    assert set(use.inputs) == set(inputs)
+    assert set(use.outputs) >= set(outputs) - {"measurements"}
+    prepare(pipeline, CHANNELS)
