@@ -1,4 +1,4 @@
-"""Networks that find objects; entry points: `load_network` and `predict`.
+"""Networks that find objects; entry points: `load_network`, `check_network` and `predict`.
 
 The libraries that run them are optional (extras ``onnx``, ``stardist``, ``cellpose``) and imported
 when a network is first used.
@@ -146,6 +146,33 @@ def load_network(name: str, kind: Kind) -> Network:
     """
     path = find_weights(name)
     return _loaded(path, kind, path.stat().st_mtime_ns)
+
+
+def check_network(name: str, kind: Kind) -> None:
+    """Raise what `load_network` would if a network can't be used here, without loading a large one.
+
+    Raises
+    ------
+    UserError
+        As `load_network`; of the packages' own formats only that something is missing is told.
+    """
+    path = find_weights(name)
+    if path.suffix == ".onnx":
+        load_network(name, kind)
+    else:
+        _library(kind, kind, path)
+
+
+def is_flat(image: NDArray[Any]) -> bool:
+    """Return whether an image has no two values, so that no network need look at it.
+
+    Examples
+    --------
+    >>> is_flat(np.array([np.nan, 3.0])), is_flat(np.array([2, 3]))
+    (True, False)
+    """
+    known = image[np.isfinite(image)]
+    return not known.size or bool(known.min() == known.max())
 
 
 def _starts(length: int, tile: int, overlap: int) -> list[int]:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from gpu_workers.errors import UserError
 from gpu_workers.imaging.flows import objects_of_flows
-from gpu_workers.models.networks import load_network, normalised, predict
+from gpu_workers.models.networks import check_network, is_flat, load_network, normalised, predict
 from gpu_workers.modules.module import Intensity, LabelImage, module
 from gpu_workers.modules.objects.segment_stardist import resized
 from gpu_workers.registry import Arguments
@@ -52,13 +52,14 @@ def segment_cellpose(
         The model or its library is missing (``missing_model``), or it takes no second image
         (``unused_input``).
     """
+    given = [image] if nuclei is None else [image, nuclei]
+    if all(is_flat(i) for i in given):
+        check_network(arguments.model, "cellpose")
+        return np.zeros(image.shape, np.int32)
     network = load_network(arguments.model, "cellpose")
     card = network.card
-    given = [image] if nuclei is None else [image, nuclei]
     if len(given) > card.channels:
         raise UserError(f"the model {arguments.model} takes one image", code="unused_input")
-    if not image.size:
-        return np.zeros(image.shape, np.int32)
     factor = 1.0 if arguments.diameter is None else card.diameter / arguments.diameter
     height, width = (max(1, round(n * factor)) for n in image.shape)
     several = [normalised(resized(i, (height, width)), card.percentiles) for i in given]

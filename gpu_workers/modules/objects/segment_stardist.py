@@ -8,7 +8,7 @@ from pydantic import Field
 from gpu_workers.errors import UserError
 from gpu_workers.imaging.opencv import cv2
 from gpu_workers.imaging.stardist_shapes import star_convex_objects
-from gpu_workers.models.networks import load_network, normalised, predict
+from gpu_workers.models.networks import check_network, is_flat, load_network, normalised, predict
 from gpu_workers.modules.module import Intensity, LabelImage, module
 from gpu_workers.registry import Arguments
 
@@ -70,16 +70,17 @@ def segment_stardist(
         The model or its library is missing (``missing_model``), or it takes another number of
         channels (``missing_input``).
     """
+    given = [i for i in (image, image_2, image_3) if i is not None]
+    if all(is_flat(i) for i in given):
+        check_network(arguments.model, "stardist")
+        return np.zeros(image.shape, np.int32)
     network = load_network(arguments.model, "stardist")
     card = network.card
-    given = [i for i in (image, image_2, image_3) if i is not None]
     if len(given) != card.channels:
         raise UserError(
             f"the model {arguments.model} takes {card.channels} images, {len(given)} are given",
             code="missing_input",
         )
-    if not image.size:
-        return np.zeros(image.shape, np.int32)
     height, width = (max(1, round(n * arguments.scale)) for n in image.shape)
     several = [normalised(resized(i, (height, width)), card.percentiles) for i in given]
     found = predict(network, np.stack(several))

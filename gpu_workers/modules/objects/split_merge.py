@@ -22,7 +22,7 @@ from gpu_workers.registry import Arguments
 class SplitMergeArguments(Arguments):
     merge: bool = Field(True, title="Join", description="touching parts whose union is convex")
     min_union_solidity: float = Field(
-        0.93,
+        0.95,
         ge=0,
         le=1,
         title="Least solidity of a union",
@@ -38,7 +38,7 @@ class SplitMergeArguments(Arguments):
     max_area: float | None = Field(None, gt=0, title="Largest area of a union (px)")
     split: bool = Field(True, title="Split", description="objects of low solidity at their necks")
     max_solidity: float = Field(
-        0.9, ge=0, le=1, title="Largest solidity", description="of an object that is split"
+        0.92, ge=0, le=1, title="Largest solidity", description="of an object that is split"
     )
     min_area: int = Field(
         20, ge=1, title="Smallest part (px)", description="that a split may leave"

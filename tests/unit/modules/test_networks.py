@@ -187,7 +187,7 @@ def test_what_is_no_such_model_is_refused(models: Path) -> None:
     networks.stardist(models / "round.onnx")
     networks.cellpose(models / "flows.onnx")
     (models / "noise.onnx").write_bytes(b"no network")
-    image = np.zeros((9, 9), np.uint8)
+    image = np.eye(9, dtype=np.uint8)
 
     with pytest.raises(UserError, match="is one of stardist, not cellpose"):
         cellpose("round", image)
