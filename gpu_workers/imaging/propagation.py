@@ -11,46 +11,22 @@ from numpy.typing import NDArray
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.imaging.opencv import cv2
 
-# Distances, ages and flat positions of the pixels that wait; the first one is the nearest.
-Heap = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int32]]
+# Flat position, length of the way so far and next entry of the same bucket.
+Pool = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]
+MAX_BUCKETS = 1 << 16
 
 
 @njit(nogil=True, cache=True)
-def _before(heap: Heap, i: int, j: int) -> bool:
-    """Return whether entry i comes before j: the nearer one, of equally near ones the older."""
-    distance, age, _ = heap
-    return bool(distance[i] < distance[j] or (distance[i] == distance[j] and age[i] < age[j]))
-
-
-@njit(nogil=True, cache=True)
-def _swap(heap: Heap, i: int, j: int) -> None:
-    distance, age, pixel = heap
-    distance[i], distance[j] = distance[j], distance[i]
-    age[i], age[j] = age[j], age[i]
-    pixel[i], pixel[j] = pixel[j], pixel[i]
-
-
-@njit(nogil=True, cache=True)
-def _push(heap: Heap, n: int, distance: float, age: int, pixel: int) -> None:
-    heap[0][n], heap[1][n], heap[2][n] = distance, age, pixel
-    while n > 0 and _before(heap, n, (n - 1) // 2):
-        _swap(heap, n, (n - 1) // 2)
-        n = (n - 1) // 2
-
-
-@njit(nogil=True, cache=True)
-def _pop(heap: Heap, n: int) -> None:
-    """Take the first entry away; n entries were in the heap."""
-    _swap(heap, 0, n - 1)
-    i = 0
-    while 2 * i + 1 < n - 1:
-        child = 2 * i + 1
-        if child + 1 < n - 1 and _before(heap, child + 1, child):
-            child += 1
-        if not _before(heap, child, i):
-            break
-        _swap(heap, i, child)
-        i = child
+def _larger(pool: Pool) -> Pool:
+    """Return the pool with twice the room; new entries are free."""
+    n = len(pool[0])
+    pixels, ways, following = (
+        np.empty(2 * n, np.int32),
+        np.empty(2 * n, np.float32),
+        np.empty(2 * n, np.int32),
+    )
+    pixels[:n], ways[:n], following[:n] = pool[0], pool[1], pool[2]
+    return pixels, ways, following
 
 
 def _steps(image: NDArray[np.float64], weight: float) -> NDArray[np.float32]:
@@ -78,51 +54,95 @@ def _step(steps: NDArray[np.float32], y: int, x: int, q: int, p: int) -> float:
 
 
 @njit(nogil=True, cache=True)
-def _grown(heap: Heap) -> Heap:
-    """Return the heap with twice the room."""
-    n = 2 * len(heap[0])
-    larger = (np.empty(n, np.float32), np.empty(n, np.int64), np.empty(n, np.int32))
-    larger[0][: n // 2] = heap[0]
-    larger[1][: n // 2] = heap[1]
-    larger[2][: n // 2] = heap[2]
-    return larger
+def _push(pool: Pool, ends: NDArray[np.int32], bucket: int, entry: int) -> None:
+    """Append an entry to the queue of a bucket (first and last entry in `ends`)."""
+    following = pool[2]
+    following[entry] = -1
+    if ends[bucket, 1] >= 0:
+        following[ends[bucket, 1]] = entry
+    else:
+        ends[bucket, 0] = entry
+    ends[bucket, 1] = entry
+
+
+@njit(nogil=True, cache=True)
+def _entry(pool: Pool, free: int, used: int) -> tuple[Pool, int, int, int]:
+    """Return an entry to write to: one that was used before, or a new one."""
+    if free >= 0:
+        return pool, free, int(pool[2][free]), used
+    if used == len(pool[0]):
+        pool = _larger(pool)
+    return pool, used, free, used + 1
+
+
+@njit(nogil=True, cache=True)
+def _pop(pool: Pool, ends: NDArray[np.int32], bucket: int) -> int:
+    entry = ends[bucket, 0]
+    ends[bucket, 0] = pool[2][entry]
+    if ends[bucket, 0] < 0:
+        ends[bucket, 1] = -1
+    return int(entry)
 
 
 @njit(nogil=True, cache=True)
 def _start(
     labels: Labels, distances: NDArray[np.float32], seeds: Labels, mask: NDArray[np.bool_]
-) -> tuple[Heap, int]:
-    """Set labels and distances of the seeds; return the heap of them and their number."""
+) -> NDArray[np.int32]:
+    """Set labels and distances of the seeds; return the pixels from which ways lead on."""
     height, width = labels.shape
-    room = max(1024, height * width // 4)
-    heap = (np.empty(room, np.float32), np.empty(room, np.int64), np.empty(room, np.int32))
+    outline = np.empty(labels.size, np.int32)
     n = 0
     for y in range(height):
         for x in range(width):
-            if seeds[y, x] > 0 and mask[y, x]:
-                labels[y, x] = seeds[y, x]
-                distances[y, x] = 0
-                if n == len(heap[0]):
-                    heap = _grown(heap)
-                _push(heap, n, 0.0, n, y * width + x)
+            if seeds[y, x] == 0 or not mask[y, x]:
+                continue
+            labels[y, x] = seeds[y, x]
+            distances[y, x] = 0
+            is_inner = 0 < y < height - 1 and 0 < x < width - 1
+            for q in range(max(0, y - 1), min(height, y + 2)):
+                for p in range(max(0, x - 1), min(width, x + 2)):
+                    is_inner = is_inner and seeds[q, p] > 0
+            if not is_inner:
+                outline[n] = y * width + x
                 n += 1
-    return heap, n
+    return outline[:n]
 
 
 @njit(nogil=True, cache=True)
 def _propagate(
-    steps: NDArray[np.float32], seeds: Labels, mask: NDArray[np.bool_]
+    steps: NDArray[np.float32],
+    seeds: Labels,
+    mask: NDArray[np.bool_],
+    bucket_width: float,
+    n_buckets: int,
 ) -> tuple[Labels, NDArray[np.float32]]:
-    """Dijkstra's algorithm from all seeds at once."""
+    """Follow the shortest ways from all seeds at once, with a ring of buckets of equal width.
+
+    Ways within a bucket come in any order; a pixel to which a shorter way is found later goes back to
+    the queue. Where no step is shorter than a bucket this never happens.
+    """
     height, width = seeds.shape
     labels = np.zeros((height, width), np.int32)
     distances = np.full((height, width), np.float32(np.inf))
-    heap, n = _start(labels, distances, seeds, mask)
-    age = n
-    while n > 0:
-        distance, pixel = heap[0][0], heap[2][0]
-        _pop(heap, n)
-        n -= 1
+    outline = _start(labels, distances, seeds, mask)
+    room = max(1024, outline.size)
+    pool = (np.empty(room, np.int32), np.zeros(room, np.float32), np.empty(room, np.int32))
+    ends = np.full((n_buckets, 2), -1, np.int32)
+    free, used = -1, outline.size  # the first entry that can be used again, and how many are taken
+    for entry in range(used):
+        pool[0][entry] = outline[entry]
+        _push(pool, ends, 0, entry)
+    waiting = used
+    bucket = 0
+    while waiting > 0:
+        if ends[bucket, 0] < 0:
+            bucket = (bucket + 1) % n_buckets
+            continue
+        entry = _pop(pool, ends, bucket)
+        waiting -= 1
+        pixel, distance = pool[0][entry], pool[1][entry]
+        pool[2][entry] = free
+        free = entry
         y, x = pixel // width, pixel % width
         if distance > distances[y, x]:
             continue
@@ -130,15 +150,15 @@ def _propagate(
             for p in range(max(0, x - 1), min(width, x + 2)):
                 if not mask[q, p] or distances[q, p] <= distance:
                     continue
-                way = distance + _step(steps, y, x, q, p)
-                if way < distances[q, p]:
-                    distances[q, p] = way
-                    labels[q, p] = labels[y, x]
-                    if n == len(heap[0]):
-                        heap = _grown(heap)
-                    _push(heap, n, way, age, q * width + p)
-                    n += 1
-                    age += 1
+                way = np.float32(distance + _step(steps, y, x, q, p))
+                if way >= distances[q, p]:
+                    continue
+                distances[q, p] = way
+                labels[q, p] = labels[y, x]
+                pool, entry, free, used = _entry(pool, free, used)
+                pool[0][entry], pool[1][entry] = q * width + p, way
+                _push(pool, ends, int(way / bucket_width) % n_buckets, entry)
+                waiting += 1
     return labels, distances
 
 
@@ -183,9 +203,14 @@ def propagate(
     values = np.nan_to_num(np.ascontiguousarray(image, np.float64), nan=0, posinf=0, neginf=0)
     if not values.size:
         return np.zeros(values.shape, np.int32), np.zeros(values.shape, np.float32)
+    steps = _steps(values, regularization)
+    longest = max(float(steps.max()), 1e-6)
+    bucket = max(regularization, longest / MAX_BUCKETS)
     labels, distances = _propagate(
-        _steps(values, regularization),
+        steps,
         np.ascontiguousarray(seeds, np.int32),
         np.ascontiguousarray(mask, np.bool_),
+        bucket,
+        int(longest / bucket) + 2,
     )
     return labels, distances
