@@ -14,6 +14,8 @@ from gpu_workers.imaging.thresholds import otsu
 from gpu_workers.modules.module import Past, Setting
 from gpu_workers.modules.objects.separate import SeparateArguments, separate
 from gpu_workers.modules.objects.track_objects import TrackObjectsArguments, track_objects
+from gpu_workers.pipelines.prepared import Images, prepare
+from gpu_workers.pipelines.text import read_pipeline
 from tests.data_sets import data_set
 from tests.unit.imaging.test_tracking import discs
 
@@ -57,6 +59,40 @@ def test_nothing_to_follow(shape: tuple[int, int]) -> None:
 
     assert not made[1]["tracked"].any()  # type: ignore[attr-defined]
     assert {c.size for c in made[1]["features"].columns.values()} == {0}  # type: ignore[attr-defined]
+
+
+def test_a_pipeline_hands_on_what_tracks_need() -> None:
+    pipeline = read_pipeline(
+        """
+        version: 1
+        channels: {dna: DAPI}
+        modules:
+          - {module: threshold_manual, inputs: {image: dna}, outputs: {mask: mask}, arguments: {threshold: 50}}
+          - {module: separate, inputs: {mask: mask}, outputs: {labels: found}, arguments: {method: none}}
+          - {module: track_objects, inputs: {labels: found}, outputs: {tracked: nuclei, memory: memory}}
+        objects:
+          - {name: Nuclei, labels: nuclei}
+        """
+    )
+    prepared, memory, made = prepare(pipeline, ("DAPI",)), None, []
+
+    for t in range(4):
+        # the first object in the order of rows changes; one is gone for a time point
+        places = {1: (30 + 8 * t, 30), 2: (60 - 8 * t, 80), 3: (100, 60)}
+        if t == 1:
+            del places[3]
+        image = np.where(discs(places) > 0, 200, 0).astype(np.uint16)
+        outcome = prepared.process(Images({"DAPI": image}, image.shape), memory)
+        memory = outcome.memory
+        made.append(outcome.objects["Nuclei"])
+
+    assert prepared.remembers
+    for t in (0, 1, 2, 3):
+        labels = made[t].labels
+        assert labels[30 + 8 * t, 30] == made[0].labels[30, 30]
+        assert labels[60 - 8 * t, 80] == made[0].labels[60, 80]
+        assert labels[100, 60] == (0 if t == 1 else made[0].labels[100, 60])
+    np.testing.assert_array_equal(made[3].columns["Track_age"], 3)
 
 
 @pytest.mark.data
