@@ -37,10 +37,18 @@ def snapshot() -> dict[str, dict[str, str]]:
 def described(path: str) -> str | None:
     """Return what a dotted path stands for; None where there is no such thing."""
     names = snapshot()
-    if path in names or any(known.startswith(f"{path}.") for known in names):
-        return "module"
     holder, _, name = path.rpartition(".")
-    return names.get(holder, {}).get(name)
+    text = names.get(holder, {}).get(name)
+    if text is not None:
+        return text
+    above = path in names or any(known.startswith(f"{path}.") for known in names)
+    return "module" if above else None
+
+
+def call_signature(path: str) -> tuple[str | None, int]:
+    """Return what is known of a call of this path, and how many arguments it gets by itself."""
+    made = described(f"{path}.__init__") if path in snapshot() else None
+    return (made, 1) if made is not None else (described(path), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +188,19 @@ def _wrong(names: _Names, node: ast.AST) -> tuple[int, str] | None:
     """Return line and complaint about one node; None where nothing is wrong with it."""
     if isinstance(node, ast.Call):
         path = names.path(node.func)
-        text = described(path) if path else None
+        text, own = call_signature(path) if path else (None, 0)
         if path is None or text is None:
             return None
         spread = any(isinstance(a, ast.Starred) for a in node.args)
         spread = spread or any(k.arg is None for k in node.keywords)
-        n = sum(not isinstance(a, ast.Starred) for a in node.args)
+        n = own + sum(not isinstance(a, ast.Starred) for a in node.args)
         keywords = frozenset(k.arg for k in node.keywords if k.arg is not None)
         wrong = misuse(text, n, keywords, spread=spread)
         return (node.lineno, f"{path} {wrong}") if wrong else None
     if isinstance(node, ast.Attribute):
         holder = names.path(node.value)
-        if holder and described(holder) == "module" and described(f"{holder}.{node.attr}") is None:
+        known = described(holder) == "module" or holder in snapshot() if holder else False
+        if known and described(f"{holder}.{node.attr}") is None:
             return node.lineno, f"{holder}.{node.attr} does not exist"
     return None
 

@@ -58,6 +58,8 @@ HEAD = (
         ("xp.sqrt(image, keepdims=True)", "has no parameter 'keepdims'"),
         ("ndimage(image).median_filter(image, sizes=3)", "has no parameter 'sizes'"),
         ("table = xp.float23", "cupy.float23 does not exist"),
+        ("xp.cuda.Stream(blocking=False)", "has no parameter 'blocking'"),
+        ("xp.cuda.Stream.halt", "cupy.cuda.Stream.halt does not exist"),
         ("xp.linalg.normal(image)", "cupy.linalg.normal does not exist"),
     ],
 )
@@ -79,6 +81,7 @@ def test_a_call_that_cannot_work_is_found(line: str, complaint: str) -> None:
         "xp.concatenate(*image)",
         "ndimage(image).gaussian_filter(image, 2.0, mode='nearest', truncate=4.0)",
         "xp.cuda.runtime.getDeviceCount()",
+        "xp.cuda.Stream(non_blocking=True)",
         "image.anything(at=all)",
     ],
 )

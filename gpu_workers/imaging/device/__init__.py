@@ -6,8 +6,10 @@ What cupy lacks are kernels of our own, in ``kernels/*.cu``.
 """
 
 from gpu_workers.imaging.device import (
+    aggregates,
     background,
     filters,
+    intensity,
     labels,
     morphology,
     regions,
@@ -18,8 +20,10 @@ from gpu_workers.imaging.device import (
 )
 
 __all__ = [
+    "aggregates",
     "background",
     "filters",
+    "intensity",
     "labels",
     "morphology",
     "regions",

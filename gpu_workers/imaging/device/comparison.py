@@ -25,6 +25,7 @@ from gpu_workers.imaging import (
     thresholds,
     watershed,
 )
+from gpu_workers.imaging.features import aggregates, intensity, pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +148,33 @@ CASES = (
     Case(regions.convex_areas, lambda s: (s.labels, s.geometry), 0, SAME),
     Case(regions.intensity_statistics, lambda s: (s.labels, s.image), 1e-12, ORDER),
     Case(regions.radius_statistics, lambda s: (s.labels,), 1e-12, ORDER),
+    Case(aggregates.parents_of, lambda s: (s.seeds, s.labels * 2), 0, SAME),
+    Case(pixels.object_pixels, lambda s: (s.labels * 2,), 0, SAME),
+    Case(intensity.intensity_features, lambda s: (s.labels * 2, s.image, (10, 99)), 1e-9, ORDER),
 )
 
 
 def moved(value: Any, to: Callable[[Any], Any]) -> Any:
     """Return a value with all its arrays, also those of a table, in the other memory."""
+    if isinstance(value, dict):
+        return {name: moved(column, to) for name, column in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{f.name: moved(getattr(value, f.name), to) for f in fields(value)})
     return to(value) if hasattr(value, "__array_priority__") else value
 
 
+def _pairs(expected: Any, found: Any) -> list[tuple[Any, Any]]:
+    """Return the columns of two tables beside each other; those that one lacks beside None."""
+    if isinstance(expected, dict):
+        names = [*expected, *(name for name in found if name not in expected)]
+        return [(expected.get(name), found.get(name)) for name in names]
+    return [(getattr(expected, f.name), getattr(found, f.name)) for f in fields(expected)]
+
+
 def difference(expected: Any, found: Any) -> float:
     """Return how far a result is from the expected one, as `Case.tolerance` counts; infinite if unlike."""
-    if is_dataclass(expected):
-        pairs = ((getattr(expected, f.name), getattr(found, f.name)) for f in fields(expected))
-        return max(difference(a, b) for a, b in pairs)
+    if isinstance(expected, dict) or is_dataclass(expected):
+        return max((difference(a, b) for a, b in _pairs(expected, found)), default=0.0)
     a, b = np.asarray(expected), np.asarray(found)
     if a.shape != b.shape or a.dtype != b.dtype:
         return float("inf")
@@ -170,10 +183,8 @@ def difference(expected: Any, found: Any) -> float:
     known = np.isfinite(a)
     if not np.array_equal(a[~known], b[~known], equal_nan=True):
         return float("inf")
-    if not known.any():
-        return 0.0
-    greatest = float(np.abs(a[known]).max()) or 1.0
-    return float(np.abs(a[known] - b[known]).max()) / greatest
+    greatest = float(np.abs(a[known]).max(initial=0)) or 1.0
+    return float(np.abs(a[known] - b[known]).max(initial=0)) / greatest
 
 
 @dataclass(frozen=True, slots=True)

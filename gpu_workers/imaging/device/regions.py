@@ -17,7 +17,7 @@ from gpu_workers.imaging.device.morphology import distance_transform
 from gpu_workers.imaging.regions import IntensityStatistics, RadiusStatistics, RegionGeometry
 from gpu_workers.xp import device_half, namespace
 
-_BLOCK = 128
+BLOCK = 128
 
 
 def _size(labels: Any) -> tuple[np.int32, np.int32]:
@@ -73,6 +73,15 @@ def by_label(labels: Any, n: int) -> tuple[Any, Any]:
     return places, starts.astype(xp.int64)
 
 
+def value_table(values: Any, starts: Any) -> tuple[Any, ...]:
+    """Return count, sum and sum of squares about the first value, min, max and first value of runs."""
+    xp = namespace(values)
+    n = int(starts.size) - 1
+    table = xp.zeros((n, 6), xp.float64)
+    each_block(xp, "segments", "statistics", (n, BLOCK), (values, starts, table))
+    return tuple(table[:, i] for i in range(6))
+
+
 @device_half(regions.intensity_statistics)
 def intensity_statistics(labels: Any, image: Any) -> IntensityStatistics:
     """Return the intensities within all objects; sums within 1e-12 as on the CPU, min and max equal."""
@@ -82,9 +91,7 @@ def intensity_statistics(labels: Any, image: Any) -> IntensityStatistics:
     n = highest(labels)
     places, starts = by_label(labels, n)
     values = image.ravel()[places].astype(xp.float64)
-    table = xp.zeros((n, 6), xp.float64)
-    each_block(xp, "segments", "statistics", (n, _BLOCK), (values, starts, table))
-    count, shifted, squares, low, high, first = (table[:, i] for i in range(6))
+    count, shifted, squares, low, high, first = value_table(values, starts)
     offset = shifted / count
     variance = squares / count - offset**2
     mean = first + offset

@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from gpu_workers.imaging.labels import Labels
+from gpu_workers.xp import operation
 
 Column = NDArray[np.float64]
 
@@ -57,6 +58,7 @@ def _sorted_pixels(labels: Labels, n: int) -> tuple[NDArray[np.int64], NDArray[n
     return start, position
 
 
+@operation
 def object_pixels(labels: Labels) -> ObjectPixels:
     """Return the pixels of every object.
 

@@ -20,6 +20,7 @@ from gpu_workers.imaging.features.aggregates import (
 )
 from gpu_workers.modules.module import Features, LabelImage, Setting
 from gpu_workers.registry import Arguments
+from gpu_workers.xp import to_host, to_host_together
 
 Column = NDArray[np.float64]
 Columns = Mapping[str, Column]
@@ -131,14 +132,17 @@ def assigned(
     if extracted == setting.names.get("assign_objects"):
         return features
     n = n_labels(assign_objects)
-    is_present = np.bincount(assign_objects.ravel(), minlength=n + 1)[1:] > 0
+    # tables are small: they are joined in host memory wherever they were made
+    is_present = to_host(np.bincount(assign_objects.ravel(), minlength=n + 1))[1:] > 0
+    tables = to_host_together(list(features.columns.values()))
+    features = Features(dict(zip(features.columns, tables, strict=True)), features.units)
     if not aggregated:
         columns = {
             f"{extracted}_{name}": align_rows(values, n, is_present)
             for name, values in features.columns.items()
         }
         return Features(columns, {f"{extracted}_{k}": v for k, v in features.units.items()})
-    parents = parents_of(extract_objects, assign_objects)
+    parents = to_host(parents_of(extract_objects, assign_objects))
     count = align_rows(count_children(parents, n).astype(np.float64), n, is_present)
     columns = {f"Count_{extracted}": count}
     units = {}

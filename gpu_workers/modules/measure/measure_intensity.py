@@ -72,6 +72,7 @@ def _units(columns: Columns, channels: Channels) -> dict[str, str]:
     outputs=("measurements",),
     measures="assign_objects",
     dimensions=(2, 3),
+    device=True,
 )
 def measure_intensity(
     arguments: MeasureIntensityArguments,

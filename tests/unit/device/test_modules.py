@@ -21,7 +21,8 @@ from tests.unit.device.module_inputs import arguments_of, inputs_of
 TOLERANCE = 1e-5
 # What ``docs/gpu.md`` promises at least.
 PROMISED = {
-    "smooth", "subtract_background", "threshold_otsu", "fill", "separate", "grow", "expand", "subtract", "filter_area",
+    "measure_intensity", "smooth", "subtract_background", "threshold_otsu", "fill", "separate", "grow",
+    "expand", "subtract", "filter_area",
 }  # fmt: skip
 
 

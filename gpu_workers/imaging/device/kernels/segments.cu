@@ -39,3 +39,23 @@ extern "C" __global__ void statistics(const double* values, const long long* sta
         row[5] = first;
     }
 }
+
+// Sums of several columns, each (n_columns, size) contiguous: table (runs, n_columns).
+extern "C" __global__ void sums(
+    const double* columns, long long size, const long long* start, int n_columns, double* table)
+{
+    __shared__ double cells[1024];
+    int t = threadIdx.x;
+    long long from = start[blockIdx.x], to = start[blockIdx.x + 1];
+    for (int column = 0; column < n_columns; column++) {
+        double sum = 0.0;
+        for (long long i = from + t; i < to; i += blockDim.x) sum += columns[column * size + i];
+        cells[t] = sum;
+        for (int half = blockDim.x / 2; half > 0; half /= 2) {
+            __syncthreads();
+            if (t < half) cells[t] += cells[t + half];
+        }
+        if (t == 0) table[(long long)blockIdx.x * n_columns + column] = cells[0];
+        __syncthreads();
+    }
+}
