@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from gpu_workers.imaging.global_thresholds import minimum_cross_entropy
+from gpu_workers.imaging.filters import gaussian
 from gpu_workers.imaging.labels import expand_labels
 from gpu_workers.imaging.propagation import propagate as shortest_ways
-from gpu_workers.imaging.relations import highest
+from gpu_workers.imaging.relations import areas, highest
 from gpu_workers.imaging.shapes import filled
-from gpu_workers.imaging.thresholds import above_background
+from gpu_workers.imaging.thresholds import above_background, moved_from_background, otsu
 from gpu_workers.modules.module import Intensity, LabelImage, Mask, module
 from gpu_workers.registry import Arguments
 
@@ -26,11 +26,11 @@ class PropagateArguments(Arguments):
         " In units of the full range of intensities",
     )
     correction_factor: float = Field(
-        1.0,
+        0.65,
         gt=0,
         le=10,
         title="Correction factor",
-        description="on the threshold that is found where no mask is given",
+        description="on the distance of Otsu's threshold from the background, where no mask is given",
     )
     contrast: float = Field(
         3.0,
@@ -39,8 +39,19 @@ class PropagateArguments(Arguments):
         title="Least contrast",
         description="of that threshold over the background, in standard deviations",
     )
-    distance: float | None = Field(
-        None, gt=0, le=1000, title="Furthest (px)", description="from the seed; no limit if empty"
+    ring: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        title="Least growth",
+        description="in diameters of the seeds, wherever there is room: dark cells too have a rim",
+    )
+    reach: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        title="Greatest growth",
+        description="in diameters of the seeds; no limit if empty",
     )
     fill_holes: bool = Field(True, title="Fill holes")
 
@@ -53,9 +64,24 @@ def _unit(image: NDArray) -> NDArray[np.float32]:
 
 
 def _bright(arguments: PropagateArguments, image: NDArray) -> Mask:
-    threshold = minimum_cross_entropy(image) * arguments.correction_factor
-    mask: Mask = image > above_background(image, threshold, arguments.contrast)
+    smooth = gaussian(image, 1.0)
+    threshold = moved_from_background(smooth, otsu(smooth), arguments.correction_factor)
+    mask: Mask = smooth > above_background(smooth, threshold, arguments.contrast)
     return mask
+
+
+def _diameter(labels: LabelImage) -> float:
+    """Return the median diameter of discs of the objects' areas, px."""
+    size = areas(labels)
+    return float(np.sqrt(4 / np.pi * np.median(size[size > 0])))
+
+
+def _limited(arguments: PropagateArguments, labels: LabelImage, where: Mask) -> Mask:
+    """Return the mask with the seeds and what surely belongs to them, without what is too far."""
+    diameter = _diameter(labels)
+    if arguments.reach is not None:
+        where = where & (expand_labels(labels, arguments.reach * diameter) > 0)
+    return where | (expand_labels(labels, arguments.ring * diameter) > 0)
 
 
 @module(
@@ -75,7 +101,6 @@ def propagate(
     if not highest(labels):
         return labels.copy()
     where = _bright(arguments, image) if mask is None else mask
-    if arguments.distance is not None:
-        where = where & (expand_labels(labels, arguments.distance) > 0)
-    grown, _ = shortest_ways(_unit(image), labels, where | (labels > 0), arguments.regularization)
+    where = _limited(arguments, labels, where)
+    grown, _ = shortest_ways(_unit(image), labels, where, arguments.regularization)
     return filled(grown) if arguments.fill_holes else grown
