@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpu_workers.imaging.device.labels import highest
+from gpu_workers.imaging.device.regions import sorted_by
 from gpu_workers.imaging.device.relations import overlaps
 from gpu_workers.imaging.features import aggregates
 from gpu_workers.xp import device_half, namespace
@@ -19,7 +20,7 @@ def parents_of(children: Any, parents: Any) -> Any:
     found = xp.zeros(highest(children), xp.int32)
     pairs = overlaps(children, parents)
     # the last of each child is the one with most pixels, of these the lowest
-    order = xp.lexsort(xp.stack([-pairs.second, pairs.n_pixels, pairs.first]))
+    order = sorted_by(-pairs.second, pairs.n_pixels, pairs.first)
     child, parent = pairs.first[order], pairs.second[order]
     is_last = xp.ones(child.size, bool)
     is_last[:-1] = child[1:] != child[:-1]

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpu_workers.imaging.device.labels import first_pixels, highest
 from gpu_workers.imaging.device.launching import each_block, plane
-from gpu_workers.imaging.device.regions import BLOCK, by_label, value_table
+from gpu_workers.imaging.device.regions import BLOCK, by_label, sorted_by, value_table
 from gpu_workers.imaging.features import intensity, pixels
 from gpu_workers.imaging.features.pixels import ObjectPixels
 from gpu_workers.xp import device_half, namespace
@@ -41,7 +41,7 @@ def _statistics(values: Any, starts: Any) -> dict[str, Any]:
 def _quantiles(values: Any, own: Any, starts: Any, fractions: Sequence[float]) -> list[Any]:
     """Return quantiles of runs of values, linear between two of them."""
     xp = namespace(values)
-    order = xp.lexsort(xp.stack([values, own.astype(xp.float64)]))
+    order = sorted_by(values, own)
     ordered = xp.concatenate([values[order], xp.zeros(1)])
     size = starts[1:] - starts[:-1]
     found = []
@@ -144,6 +144,7 @@ def intensity_features(
     columns |= {f"edge-{name}": column for name, column in at_edge.items()}
     columns |= _centres(values, own, position, starts, width)
     columns |= _brightest(labels, position, own, values == columns["max"][own], n)
-    unknown = xp.bincount(own, weights=xp.isnan(values), minlength=n) > 0
+    n_unknown = xp.bincount(own, weights=xp.isnan(values).astype(xp.float64), minlength=n)
+    unknown = n_unknown > 0
     unknown |= starts[1:] == starts[:-1]
     return {name: xp.where(unknown, np.nan, column) for name, column in columns.items()}

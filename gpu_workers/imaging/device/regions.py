@@ -73,6 +73,15 @@ def by_label(labels: Any, n: int) -> tuple[Any, Any]:
     return places, starts.astype(xp.int64)
 
 
+def sorted_by(*keys: Any) -> Any:
+    """Return the order that sorts rows by the last key, those alike by the key before, and so on."""
+    xp = namespace(*keys)
+    dtype = xp.result_type(*keys)
+    if not keys[0].size:
+        return xp.zeros(0, xp.int64)
+    return xp.lexsort(xp.stack([key.astype(dtype) for key in keys]))
+
+
 def value_table(values: Any, starts: Any) -> tuple[Any, ...]:
     """Return count, sum and sum of squares about the first value, min, max and first value of runs."""
     xp = namespace(values)

@@ -15,6 +15,8 @@ def _histogram(image: Any) -> tuple[Any, Any]:
     xp = namespace(image)
     values = image.ravel()
     if image.dtype.kind in "ub" and image.dtype.itemsize <= 2:
+        if image.dtype.kind == "b":
+            values = values.view(xp.uint8)
         first = int(values.min())
         counts = xp.bincount(values)[first:]
         return counts, xp.arange(first, first + counts.size, dtype=xp.float64)

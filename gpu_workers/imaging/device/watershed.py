@@ -24,7 +24,9 @@ def _levels(image: Any, mask: Any) -> Any:
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if low == high:
         return xp.zeros(image.shape, xp.int32)
-    known = xp.nan_to_num(image, nan=high, posinf=high, neginf=low)
+    known = image
+    if image.dtype.kind == "f":
+        known = xp.nan_to_num(image, nan=high, posinf=high, neginf=low)
     scaled = (known - low) * np.float32((N_LEVELS - 1) / (high - low))
     return xp.clip(xp.rint(scaled), 0, N_LEVELS - 1).astype(xp.int32)
 
