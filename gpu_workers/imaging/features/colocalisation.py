@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.costes import costes_thresholds
 from gpu_workers.imaging.features.description import FeatureDescription
-from gpu_workers.imaging.features.pixels import Column, flat_values, object_pixels, with_nan
+from gpu_workers.imaging.features.pixels import (
+    Column,
+    ObjectPixels,
+    flat_values,
+    object_pixels,
+    with_nan,
+)
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.xp import operation
 
@@ -209,6 +215,7 @@ def colocalisation(
     measures: Iterable[Measure] = ("correlation", "overlap", "manders", "rwc", "costes"),
     threshold: float = 15,
     costes_steps: int | None = None,
+    pixels: ObjectPixels | None = None,
 ) -> dict[str, Column]:
     """Measure how two channels go together within all objects.
 
@@ -224,6 +231,8 @@ def colocalisation(
         From which intensity on pixels count for overlap, Manders and RWC, % of each object's maximum.
     costes_steps
         Number of steps that Costes' thresholds may take; None: 255 for 8 bits, else 65,535.
+    pixels
+        What `object_pixels` returned for the labels, if it is known.
 
     Returns
     -------
@@ -243,7 +252,8 @@ def colocalisation(
     """
     missing = with_nan(labels, first, second)
     wanted = tuple(measures)
-    pixels = object_pixels(labels)
+    if pixels is None:
+        pixels = object_pixels(labels)
     flat = flat_values(first), flat_values(second)
     groups = (
         "correlation" in wanted,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gpu_workers.imaging.features.description import FeatureDescription
 from gpu_workers.imaging.features.pixels import (
     Column,
+    ObjectPixels,
     boxes_of,
     flat_values,
     object_pixels,
@@ -120,6 +121,7 @@ def gabor(
     image: NDArray[Any],
     frequencies: Iterable[float] = (1, 5, 10),
     n_angles: int = 4,
+    pixels: ObjectPixels | None = None,
 ) -> dict[str, Column]:
     """Score all objects with Gabor filters laid over their centroids.
 
@@ -133,6 +135,8 @@ def gabor(
         Wave lengths of the filters, px (called frequencies since CellProfiler 2).
     n_angles
         Number of directions in a half turn.
+    pixels
+        What `object_pixels` returned for the labels, if it is known.
 
     Returns
     -------
@@ -151,7 +155,8 @@ def gabor(
     """
     missing = with_nan(labels, image)
     wanted = tuple(frequencies)
-    pixels = object_pixels(labels)
+    if pixels is None:
+        pixels = object_pixels(labels)
     width = labels.shape[1]
     angles = np.pi * np.arange(n_angles) / n_angles
     values = flat_values(image)

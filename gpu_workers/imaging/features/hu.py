@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.description import FeatureDescription
 from gpu_workers.imaging.features.moments import hu_moments, normalized_moments
-from gpu_workers.imaging.features.pixels import Column, flat_values, object_pixels, with_nan
+from gpu_workers.imaging.features.pixels import (
+    Column,
+    ObjectPixels,
+    flat_values,
+    object_pixels,
+    with_nan,
+)
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.xp import operation
 
@@ -60,7 +66,9 @@ def _moments(
 
 
 @operation
-def intensity_hu(labels: Labels, image: NDArray[Any]) -> dict[str, Column]:
+def intensity_hu(
+    labels: Labels, image: NDArray[Any], pixels: ObjectPixels | None = None
+) -> dict[str, Column]:
     """Return Hu's seven moments of the intensities of all objects.
 
     Parameters
@@ -69,6 +77,8 @@ def intensity_hu(labels: Labels, image: NDArray[Any]) -> dict[str, Column]:
         Objects; numbers may be missing.
     image : ndarray, same shape, any real dtype
         Intensities. An object with a NaN pixel, or of zeros, gets NaN.
+    pixels
+        What `object_pixels` returned for the labels, if it is known.
 
     Returns
     -------
@@ -87,7 +97,8 @@ def intensity_hu(labels: Labels, image: NDArray[Any]) -> dict[str, Column]:
     array([0.1481])
     """
     missing = with_nan(labels, image)
-    pixels = object_pixels(labels)
+    if pixels is None:
+        pixels = object_pixels(labels)
     values = flat_values(image)
     with np.errstate(invalid="ignore", divide="ignore"):
         moments = _moments(pixels.start, pixels.position, values, labels.shape[1])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gpu_workers.imaging.features.description import FeatureDescription
 from gpu_workers.imaging.features.pixels import (
     Column,
+    ObjectPixels,
     boxes_of,
     flat_values,
     object_pixels,
@@ -168,6 +169,7 @@ def local_binary_patterns(
     radii: Iterable[float] = (1,),
     sampling: Sampling = "mahotas",
     padding: int = 0,
+    pixels: ObjectPixels | None = None,
 ) -> dict[str, Column]:
     """Count the local binary patterns (LBP) of 8 points in all objects.
 
@@ -185,6 +187,8 @@ def local_binary_patterns(
         linear interpolation and 0 beyond the image.
     padding
         Width of a frame of zeros around each box with "mahotas", px; 1 with the first TissueMAPS.
+    pixels
+        What `object_pixels` returned for the labels, if it is known.
 
     Returns
     -------
@@ -202,7 +206,8 @@ def local_binary_patterns(
     array([9.])
     """
     missing = with_nan(labels, image)
-    pixels = object_pixels(labels)
+    if pixels is None:
+        pixels = object_pixels(labels)
     boxes = boxes_of(pixels, labels.shape[1])
     values = flat_values(image)
     columns: dict[str, Column] = {}
@@ -226,7 +231,12 @@ def local_binary_patterns(
                 np.round(radius * np.cos(angles), 5),
             )
             found = _count_on_image(
-                labels, values.reshape(image.shape), down, right, pixels.area.size, _CLASS
+                np.ascontiguousarray(labels),
+                values.reshape(image.shape),
+                down,
+                right,
+                pixels.area.size,
+                _CLASS,
             )
         found[(pixels.area == 0) | missing] = np.nan
         columns.update({f"LBP-radius-{radius:g}-{i}": found[:, i] for i in range(N_PATTERNS)})

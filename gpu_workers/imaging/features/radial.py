@@ -1,7 +1,8 @@
-"""Distribution of intensity from centre to edge, all objects at once; entry point: `radial_distribution`."""
+"""Intensity from centre to edge of all objects at once; entry points: `object_rings`, `radial_distribution`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from gpu_workers.imaging.features.description import FeatureDescription
 from gpu_workers.imaging.features.pixels import (
     Column,
+    ObjectPixels,
     boxes_of,
     flat_values,
     object_pixels,
@@ -45,6 +47,7 @@ DESCRIPTIONS = tuple(
 
 _EPS = np.finfo(np.float64).eps
 _DIAGONAL = np.sqrt(2.0)
+_NOWHERE = np.uint16(65535)
 
 
 @njit(nogil=True, cache=True)
@@ -91,37 +94,38 @@ def _ways(
 
 
 @njit(nogil=True, cache=True)
-def _fill(
-    own: NDArray[np.uint32],
-    images: tuple[NDArray[np.float64], NDArray[np.float32]],
+def _places(
+    start: NDArray[np.int64],
+    position: NDArray[np.uint32],
+    edge: NDArray[np.float32],
     width: int,
-    box: NDArray[np.int32],
+    boxes: NDArray[np.int32],
     rings: tuple[int, float],
-    sums: NDArray[np.float64],
-    counts: NDArray[np.float64],
-) -> None:
-    """Add up intensities and pixels by ring and wedge; pixels without a way to the centre are left out."""
-    values, edge = images
+) -> NDArray[np.uint16]:
+    """Return 8 ring + wedge of each pixel; `_NOWHERE` for those without a way to the centre."""
     n_bins, radius = rings
-    centre = _centre(own, edge)
-    way = _ways(own, centre, width, box)
-    for i in own:
-        position = np.int64(i)
-        y, x = position // width, position % width
-        distance = way[y - box[0] + 1, x - box[1] + 1]
-        if not np.isfinite(distance):
+    place = np.full(position.size, _NOWHERE, np.uint16)
+    for k in range(start.size - 1):
+        own = position[start[k] : start[k + 1]]
+        if own.size == 0:
             continue
-        if radius > 0:
-            relative = distance / radius
-        else:
-            # edge distances come as float32: their squares are whole numbers
-            to_edge = np.sqrt(np.rint(np.float64(edge[position]) ** 2))
-            relative = distance / (distance + to_edge + 0.001)
-        ring = min(int(relative * n_bins), n_bins)
-        down, right = y - centre // width, x - centre % width
-        wedge = (down > 0) + 2 * (right > 0) + 4 * (abs(down) > abs(right))
-        sums[ring, wedge] += values[position]
-        counts[ring, wedge] += 1
+        centre = _centre(own, edge)
+        way = _ways(own, centre, width, boxes[k])
+        for i in range(own.size):
+            y, x = np.int64(own[i]) // width, np.int64(own[i]) % width
+            distance = way[y - boxes[k, 0] + 1, x - boxes[k, 1] + 1]
+            if not np.isfinite(distance):
+                continue
+            if radius > 0:
+                relative = distance / radius
+            else:
+                # edge distances come as float32: their squares are whole numbers
+                to_edge = np.sqrt(np.rint(np.float64(edge[own[i]]) ** 2))
+                relative = distance / (distance + to_edge + 0.001)
+            down, right = y - centre // width, x - centre % width
+            wedge = (down > 0) + 2 * (right > 0) + 4 * (abs(down) > abs(right))
+            place[start[k] + i] = 8 * min(int(relative * n_bins), n_bins) + wedge
+    return place
 
 
 @njit(nogil=True, cache=True)
@@ -145,24 +149,25 @@ def _variation(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> float:
 def _measure(
     start: NDArray[np.int64],
     position: NDArray[np.uint32],
-    images: tuple[NDArray[np.float64], NDArray[np.float32]],
-    width: int,
-    boxes: NDArray[np.int32],
-    rings: tuple[int, float],
+    place: NDArray[np.uint16],
+    values: NDArray[np.float64],
+    n_bins: int,
 ) -> NDArray[np.float64]:
     """Return (object, ring, feature), the overflow ring last."""
     n = start.size - 1
-    result = np.full((n, rings[0] + 1, 3), np.nan)
-    sums, counts = np.empty((rings[0] + 1, 8)), np.empty((rings[0] + 1, 8))
+    result = np.full((n, n_bins + 1, 3), np.nan)
+    sums, counts = np.empty((n_bins + 1, 8)), np.empty((n_bins + 1, 8))
     for k in range(n):
-        own = position[start[k] : start[k + 1]]
-        if own.size == 0:
+        if start[k] == start[k + 1]:
             continue
         sums[:] = 0.0
         counts[:] = 0.0
-        _fill(own, images, width, boxes[k], rings, sums, counts)
+        for i in range(start[k], start[k + 1]):
+            if place[i] != _NOWHERE:
+                sums[place[i] // 8, place[i] % 8] += values[position[i]]
+                counts[place[i] // 8, place[i] % 8] += 1
         total, pixels = sums.sum(), counts.sum()
-        for ring in range(rings[0] + 1):
+        for ring in range(n_bins + 1):
             if total != 0:
                 fraction = sums[ring].sum() / total
                 result[k, ring, 0] = fraction
@@ -171,12 +176,65 @@ def _measure(
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class Rings:
+    """Where each pixel lies between its object's centre and edge; the same for all channels.
+
+    Attributes
+    ----------
+    place : ndarray of uint16
+        8 times the ring plus the wedge, in the order of the pixels.
+    n_bins
+        Number of rings; one more holds what lies beyond the maximum radius.
+    has_overflow
+        Whether there is a maximum radius.
+    """
+
+    pixels: ObjectPixels
+    place: NDArray[np.uint16]
+    n_bins: int
+    has_overflow: bool
+
+
 @operation
-def radial_distribution(
+def object_rings(
     labels: Labels,
-    image: NDArray[Any],
     n_bins: int = 4,
     maximum_radius: float | None = None,
+    pixels: ObjectPixels | None = None,
+) -> Rings:
+    """Divide all objects into rings from their centres to their edges.
+
+    Parameters
+    ----------
+    labels : ndarray of int32, shape (height, width)
+        Objects; numbers may be missing.
+    n_bins
+        Number of rings, at most 1,000.
+    maximum_radius
+        None: rings are fractions of the way from the centre to the edge. Else all are equally wide
+        up to this distance from the centre, px, and the rest is the ring ``overflow``.
+    pixels
+        What `object_pixels` returned for the labels, if it is known.
+
+    Examples
+    --------
+    >>> object_rings(np.array([[0, 1, 1, 1, 1, 1, 0]], np.int32), 2).place // 8
+    array([1, 0, 0, 0, 1], dtype=uint16)
+    """
+    if pixels is None:
+        pixels = object_pixels(labels)
+    width = labels.shape[1]
+    edge = distance_transform(np.ascontiguousarray(labels)).reshape(-1)
+    rings = (n_bins, 0.0 if maximum_radius is None else float(maximum_radius))
+    boxes = boxes_of(pixels, width)
+    place = _places(pixels.start, pixels.position, edge, width, boxes, rings)
+    return Rings(pixels, place, n_bins, maximum_radius is not None)
+
+
+@operation
+def radial_distribution(
+    labels: Labels, image: NDArray[Any], rings: Rings | None = None
 ) -> dict[str, Column]:
     """Measure how intensity is distributed from each object's centre to its edge.
 
@@ -186,11 +244,8 @@ def radial_distribution(
         Objects; numbers may be missing.
     image : ndarray, same shape, any real dtype
         Intensities. An object with a NaN pixel gets NaN.
-    n_bins
-        Number of rings.
-    maximum_radius
-        None: rings are fractions of the way from the centre to the edge. Else all are equally wide
-        up to this distance from the centre, px, and the rest is the ring ``overflow``.
+    rings
+        What `object_rings` returned for the labels; None: four rings from centre to edge.
 
     Returns
     -------
@@ -212,16 +267,13 @@ def radial_distribution(
     array([0.])
     """
     missing = with_nan(labels, image)
-    pixels = object_pixels(labels)
-    width = labels.shape[1]
-    values = flat_values(image)
-    edge = distance_transform(np.ascontiguousarray(labels)).reshape(-1)
-    rings = (n_bins, 0.0 if maximum_radius is None else float(maximum_radius))
-    boxes = boxes_of(pixels, width)
-    found = _measure(pixels.start, pixels.position, (values, edge), width, boxes, rings)
+    if rings is None:
+        rings = object_rings(labels)
+    pixels, n_bins = rings.pixels, rings.n_bins
+    found = _measure(pixels.start, pixels.position, rings.place, flat_values(image), n_bins)
     found[missing] = np.nan
     columns: dict[str, Column] = {}
-    for ring in range(n_bins + (0 if maximum_radius is None else 1)):
+    for ring in range(n_bins + (1 if rings.has_overflow else 0)):
         name = f"{ring + 1}of{n_bins}" if ring < n_bins else "overflow"
         columns.update({f"{kind}-{name}": found[:, ring, i] for i, kind in enumerate(RADIAL)})
     return columns

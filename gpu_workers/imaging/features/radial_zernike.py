@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.chrystal import chrystal_circles
 from gpu_workers.imaging.features.description import FeatureDescription
-from gpu_workers.imaging.features.pixels import Column, flat_values, object_pixels, with_nan
+from gpu_workers.imaging.features.pixels import (
+    Column,
+    ObjectPixels,
+    flat_values,
+    object_pixels,
+    with_nan,
+)
 from gpu_workers.imaging.features.zernike import zernike_indices, zernike_polynomials
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.xp import operation
@@ -77,7 +83,13 @@ def _moments(
 
 
 @operation
-def radial_zernike(labels: Labels, image: NDArray[Any], degree: int = 9) -> dict[str, Column]:
+def radial_zernike(
+    labels: Labels,
+    image: NDArray[Any],
+    degree: int = 9,
+    pixels: ObjectPixels | None = None,
+    circles: NDArray[np.float64] | None = None,
+) -> dict[str, Column]:
     """Return magnitude and phase of the Zernike moments of each object's intensities.
 
     Parameters
@@ -88,6 +100,8 @@ def radial_zernike(labels: Labels, image: NDArray[Any], degree: int = 9) -> dict
         Intensities. An object with a NaN pixel gets NaN.
     degree
         Highest n.
+    pixels, circles
+        What `object_pixels` and `chrystal_circles` returned for the labels, if it is known.
 
     Returns
     -------
@@ -106,9 +120,11 @@ def radial_zernike(labels: Labels, image: NDArray[Any], degree: int = 9) -> dict
     array([0.])
     """
     missing = with_nan(labels, image)
-    pixels = object_pixels(labels)
     width = labels.shape[1]
-    circles = chrystal_circles(pixels, width)
+    if pixels is None:
+        pixels = object_pixels(labels)
+    if circles is None:
+        circles = chrystal_circles(pixels, width)
     values = flat_values(image)
     side = degree + 1
     flat = _moments(pixels.start, pixels.position, values, width, circles, degree)

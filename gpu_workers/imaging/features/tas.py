@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gpu_workers.imaging.features.description import FeatureDescription
 from gpu_workers.imaging.features.pixels import (
     Column,
+    ObjectPixels,
     boxes_of,
     flat_values,
     object_pixels,
@@ -131,6 +132,7 @@ def threshold_adjacency(
     threshold: float,
     margin: float | None = None,
     padding: int = 0,
+    pixels: ObjectPixels | None = None,
 ) -> dict[str, Column]:
     """Measure threshold adjacency statistics (TAS) of all objects.
 
@@ -148,6 +150,8 @@ def threshold_adjacency(
         threshold (``pftas``), 30 with ``tas``.
     padding
         Width of a frame of zeros around each object's box, px; 1 with the first TissueMAPS.
+    pixels
+        What `object_pixels` returned for the labels, if it is known.
 
     Returns
     -------
@@ -161,7 +165,8 @@ def threshold_adjacency(
     array([0.333])
     """
     missing = with_nan(labels, image)
-    pixels = object_pixels(labels)
+    if pixels is None:
+        pixels = object_pixels(labels)
     width = labels.shape[1]
     found = _measure(
         pixels.start,

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from gpu_workers.errors import UserError
 from gpu_workers.imaging.features.colocalisation import COLUMNS, Measure, colocalisation
+from gpu_workers.imaging.features.pixels import object_pixels
 from gpu_workers.modules.measure.assignment import MeasureArguments, assigned, n_labels
 from gpu_workers.modules.module import (
     Channels,
@@ -95,6 +96,7 @@ def measure_colocalisation(
     names = [
         name for measure in COLUMNS if measure in arguments.measures for name in COLUMNS[measure]
     ]
+    pixels = object_pixels(extract_objects)
     columns = {}
     for first, second in _pairs(arguments, intensity_image):
         one, two = intensity_image[first], intensity_image[second]
@@ -107,6 +109,7 @@ def measure_colocalisation(
                 arguments.measures,
                 arguments.threshold,
                 arguments.costes_steps,
+                pixels,
             )
         for name in names:
             values = found.get(name, np.full(n, np.nan))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from gpu_workers.imaging.features.radial import radial_distribution
+from gpu_workers.imaging.features.chrystal import chrystal_circles
+from gpu_workers.imaging.features.pixels import object_pixels
+from gpu_workers.imaging.features.radial import object_rings, radial_distribution
 from gpu_workers.imaging.features.radial_zernike import radial_zernike
 from gpu_workers.modules.measure.assignment import (
     Columns,
@@ -51,6 +54,24 @@ class MeasureRadialDistributionArguments(MeasureArguments):
     zernike_degree: int = Field(9, ge=0, le=15, title="Zernike: degree", description="highest n")
 
 
+def _measurer(
+    arguments: MeasureRadialDistributionArguments, labels: LabelImage
+) -> Callable[[NDArray[Any]], Columns]:
+    """Return what measures a channel; what hangs on the objects alone is found once."""
+    pixels = object_pixels(labels)
+    radius = None if arguments.scaled else arguments.maximum_radius
+    rings = object_rings(labels, arguments.bins, radius, pixels)
+    circles = chrystal_circles(pixels, labels.shape[1]) if arguments.measure_zernike else None
+
+    def measure(image: NDArray[Any]) -> Columns:
+        columns = radial_distribution(labels, image, rings)
+        if arguments.measure_zernike:
+            columns |= radial_zernike(labels, image, arguments.zernike_degree, pixels, circles)
+        return columns
+
+    return measure
+
+
 @module(
     title="Measure radial distribution",
     help="Intensity of objects in rings from the centre to the edge.",
@@ -70,21 +91,13 @@ def measure_radial_distribution(
 
     All missing where a channel's plane is missing.
     """
-    radius = None if arguments.scaled else arguments.maximum_radius
-
-    def measure(labels: LabelImage, image: NDArray[Any]) -> Columns:
-        columns = radial_distribution(labels, image, arguments.bins, radius)
-        if arguments.measure_zernike:
-            columns |= radial_zernike(labels, image, arguments.zernike_degree)
-        return columns
-
     nothing = np.zeros((1, 1), np.int32)
     columns = channel_columns(
         "RadialDistribution",
-        measure(nothing, nothing),
+        _measurer(arguments, nothing)(nothing),
         intensity_image,
         n_labels(extract_objects),
-        lambda image: measure(extract_objects, image),
+        _measurer(arguments, extract_objects),
     )
     units = {name: _UNITS[name.split("-")[0]] for name in columns if "_Zernike" in name}
     return assigned(

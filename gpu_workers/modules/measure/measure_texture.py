@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from gpu_workers.imaging.features.gabor import gabor
 from gpu_workers.imaging.features.haralick import GrayRange, Statistic, haralick
 from gpu_workers.imaging.features.hu import intensity_hu
 from gpu_workers.imaging.features.lbp import Sampling, local_binary_patterns
+from gpu_workers.imaging.features.pixels import ObjectPixels, object_pixels
 from gpu_workers.imaging.features.tas import threshold_adjacency
 from gpu_workers.imaging.thresholds import otsu
 from gpu_workers.modules.measure.assignment import (
@@ -137,19 +138,22 @@ def _threshold(image: NDArray[Any]) -> float:
 
 
 def _families(
-    arguments: MeasureTextureArguments, labels: LabelImage, image: NDArray[Any]
+    arguments: MeasureTextureArguments,
+    labels: LabelImage,
+    image: NDArray[Any],
+    pixels: ObjectPixels,
 ) -> Iterator[Columns]:
     """Yield the columns of the families that are wanted, in the order of the original."""
     padding = 1 if arguments.legacy else 0
     if arguments.measure_gabor:
-        yield gabor(labels, image, arguments.frequencies)
+        yield gabor(labels, image, arguments.frequencies, pixels=pixels)
     if arguments.measure_TAS:
         threshold = arguments.tas_threshold
         if threshold is None:
             threshold = _threshold(image)
-        yield threshold_adjacency(labels, image, threshold, arguments.tas_margin, padding)
+        yield threshold_adjacency(labels, image, threshold, arguments.tas_margin, padding, pixels)
     if arguments.measure_hu:
-        yield intensity_hu(labels, image)
+        yield intensity_hu(labels, image, pixels)
     if arguments.measure_LBP:
         yield local_binary_patterns(labels, image, arguments.radii, arguments.lbp_sampling, padding)
     if arguments.measure_haralick:
@@ -190,16 +194,21 @@ def measure_texture(
     """
     wanted = arguments if extract_objects.ndim == 2 else _in_space(arguments)
 
-    def measure(labels: LabelImage, image: NDArray[Any]) -> Columns:
-        return {k: v for family in _families(wanted, labels, image) for k, v in family.items()}
+    def measurer(labels: LabelImage) -> Callable[[NDArray[Any]], Columns]:
+        pixels = object_pixels(labels)
+        return lambda image: dict(
+            column
+            for family in _families(wanted, labels, image, pixels)
+            for column in family.items()
+        )
 
     nothing = np.zeros((1,) * extract_objects.ndim, np.int32)
     columns = channel_columns(
         "Texture",
-        measure(nothing, nothing),
+        measurer(nothing)(nothing),
         intensity_image,
         n_labels(extract_objects),
-        lambda image: measure(extract_objects, image),
+        measurer(extract_objects),
     )
     units = {name: "intensity" for name in columns if name.startswith("Texture_Gabor-")}
     return assigned(

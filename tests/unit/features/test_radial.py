@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from gpu_workers.imaging.features.chrystal import chrystal_circles
 from gpu_workers.imaging.features.pixels import object_pixels
-from gpu_workers.imaging.features.radial import radial_distribution
+from gpu_workers.imaging.features.radial import object_rings, radial_distribution
 from gpu_workers.imaging.features.radial_zernike import radial_zernike
 from tests.unit.features.fields import crops, smooth, touching
 
@@ -48,7 +48,7 @@ def inside(labels: np.ndarray) -> np.ndarray:
 def test_rings_are_ways_through_the_object() -> None:
     labels, image = inside(touching()), smooth()
 
-    found = radial_distribution(labels, image, 5)
+    found = radial_distribution(labels, image, object_rings(labels, 5))
 
     for row, mask, crop in crops(labels, image):
         intensity, pixels = rings_of(mask, crop, 5)
@@ -86,7 +86,7 @@ def test_rings_of_equal_width_have_an_overflow() -> None:
     y, x = np.indices((61, 61)) - 30
     disc = (y**2 + x**2 <= 25**2).astype(np.int32)
 
-    found = radial_distribution(disc, disc, 2, maximum_radius=12)
+    found = radial_distribution(disc, disc, object_rings(disc, 2, maximum_radius=12))
 
     # a way of at most 12 leads to (y, x) if the longer step plus (sqrt 2 - 1) of the shorter is
     longer, shorter = np.maximum(abs(y), abs(x)), np.minimum(abs(y), abs(x))
