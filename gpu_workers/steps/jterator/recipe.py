@@ -38,7 +38,7 @@ from gpu_workers.storage.plates import Plates
 from gpu_workers.storage.pyramid import Pyramid
 
 # What a worker takes before it holds an image: the interpreter, libraries, compiled kernels.
-BASE_MB: Final = 450
+BASE_MB: Final = 300
 
 
 @dataclass(frozen=True)
