@@ -237,7 +237,7 @@ def test_kinds_that_do_not_fit_are_bridged_and_told(tmp_path: Path) -> None:
 
 
 def test_built_in_modules_stand_for_files_of_ones_own_and_matlab(tmp_path: Path) -> None:
-    own = ("/home/me/modules/fill.py", *USES["fill"][1:])
+    own = ("/anywhere/modules/fill.py", *USES["fill"][1:])
     matlab = (
         "identify_spots_2D.m", "0.0.2", [image("image", "GFP (488)"), value("spot_size", 5)],
         [image("spots", "spots.spots", "LabelImage"), image("spots_deblend", "spots.spots_deblend", "LabelImage")],
