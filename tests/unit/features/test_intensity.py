@@ -140,6 +140,32 @@ def test_a_quarter_turn_and_other_numbers_change_places_and_rows(labels: np.ndar
         assert np.isnan(after[name][::2]).all()
 
 
+def test_a_tile_measures_its_inner_objects_as_the_image_does(labels: np.ndarray) -> None:
+    image = intensities(labels.shape, "uint16")
+    tile = np.s_[20:140, 30:190]
+    cut = np.union1d(np.unique(labels[[20, 139], 30:190]), np.unique(labels[20:140, [30, 189]]))
+
+    whole, part = intensity_features(labels, image), intensity_features(labels[tile], image[tile])
+
+    inner = np.setdiff1d(np.unique(labels[tile]), np.append(cut, 0))
+    assert inner.size > 5
+    for name, values in whole.items():
+        shift = {"y": 20, "x": 30}[name[-1]] if name in PLACES else 0
+        np.testing.assert_allclose(
+            part[name][inner - 1] + shift, values[inner - 1], rtol=1e-12, err_msg=name
+        )
+
+
+def test_more_labels_than_16_bits_hold() -> None:
+    labels = np.zeros((600, 600), np.int32)
+    labels[::2, ::2] = np.arange(1, 90_001).reshape(300, 300)
+
+    found = intensity_features(labels, labels)
+
+    for name in ("max", "mean", "median", "edge-sum"):
+        np.testing.assert_array_equal(found[name], np.arange(1, 90_001))
+
+
 def test_unknown_pixels_empty_images_and_objects_without_an_edge() -> None:
     labels = np.array([[1, 1, 0, 4, 4]], np.int32)
     image = np.array([[1, 3, 9, np.nan, 5]], np.float32)
