@@ -151,6 +151,14 @@ def to_host_together(arrays: Sequence[Any]) -> list[np.ndarray]:
     return found
 
 
+def free_bytes() -> int:
+    """Return how much of the current device's memory is free; 0 without a device."""
+    if not has_gpu():
+        return 0
+    free, _ = import_module("cupy").cuda.runtime.memGetInfo()
+    return int(free)
+
+
 @contextmanager
 def lane() -> Iterator[None]:
     """Give what this thread tells the device a queue of its own, and wait for its end.

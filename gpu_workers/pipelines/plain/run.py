@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from gpu_workers.errors import UserError
 from gpu_workers.messages import Json
 from gpu_workers.pipelines import library
+from gpu_workers.pipelines.batches import process_batch, sites_per_batch
 from gpu_workers.pipelines.binding import bind, with_objects
 from gpu_workers.pipelines.description import Pipeline
+from gpu_workers.pipelines.memory import peak_bytes
 from gpu_workers.pipelines.plain.images import channel_names, read_channels, read_labels
 from gpu_workers.pipelines.plain.matching import ImageSet, match
 from gpu_workers.pipelines.plain.results import Results, write_images, write_labels
@@ -31,6 +34,7 @@ from gpu_workers.pipelines.prepared import (
     prepare,
 )
 from gpu_workers.pipelines.text import read_pipeline
+from gpu_workers.xp import free_bytes
 
 SPARSE = 65_536
 
@@ -155,20 +159,75 @@ def process_image(
     UserError
         A file can't be read or a module can't work with it; the message names the image.
     """
-    started = time.perf_counter()
+    loaded = _read(job, image)
     try:
-        images, given = _load(job, image)
-        loaded = time.perf_counter()
-        outcome: Outcome = job.prepared.process(images, memory, job.device)
+        outcome: Outcome = job.prepared.process(loaded.images, memory, job.device)
     except UserError as error:
         told = f"{image.stem}: {error.message}"
         raise UserError(told, code=error.code, files=error.files) from error
+    results = _finished(job, image, loaded.given, outcome, loaded.seconds)
+    return results, outcome.memory
+
+
+def _finished(
+    job: Job, image: ImageSet, given: Mapping[str, Given], outcome: Outcome, load_s: float
+) -> Results:
+    """Write labels and derived images of one image, and return its measurements."""
     numbers = {name: g.numbers for name, g in given.items()}
     done = time.perf_counter()
     write_labels(job.out, image.stem, outcome, numbers)
     write_images(job.out, image.stem, outcome)
-    results = Results.of(image.stem, outcome, numbers, loaded - started, time.perf_counter() - done)
-    return results, outcome.memory
+    return Results.of(image.stem, outcome, numbers, load_s, time.perf_counter() - done)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What was read of one image, and how long it took."""
+
+    image: ImageSet
+    images: Images
+    given: dict[str, Given]
+    seconds: float
+
+
+def _read(job: Job, image: ImageSet) -> _Loaded:
+    started = time.perf_counter()
+    try:
+        images, given = _load(job, image)
+    except UserError as error:
+        told = f"{image.stem}: {error.message}"
+        raise UserError(told, code=error.code, files=error.files) from error
+    return _Loaded(image, images, given, time.perf_counter() - started)
+
+
+def process_batches(job: Job, images: tuple[ImageSet, ...]) -> Iterator[Results]:
+    """Yield the results of images that fill a GPU together; none may depend on the one before.
+
+    Raises
+    ------
+    UserError
+        As `process_image`.
+    """
+    waiting: list[_Loaded] = []
+    for image in images:
+        waiting.append(_read(job, image))
+        shape = waiting[0].images.shape
+        per_pixel = peak_bytes(job.prepared, shape) / max(1, math.prod(shape))
+        if len(waiting) >= sites_per_batch(shape, per_pixel, free_bytes()):
+            yield from _batch(job, waiting)
+            waiting = []
+    yield from _batch(job, waiting)
+
+
+def _batch(job: Job, waiting: list[_Loaded]) -> Iterator[Results]:
+    try:
+        outcomes = process_batch(job.prepared, [w.images for w in waiting], job.device)
+    except UserError:
+        # one by one, so that the message names the image
+        yield from (process_image(job, w.image)[0] for w in waiting)
+        return
+    for loaded, outcome in zip(waiting, outcomes, strict=True):
+        yield _finished(job, loaded.image, loaded.given, outcome, loaded.seconds)
 
 
 def _prepare(options: RunOptions, images: tuple[ImageSet, ...]) -> Prepared:

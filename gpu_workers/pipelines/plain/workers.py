@@ -37,6 +37,13 @@ def _in_order(job: Job, images: tuple[ImageSet, ...]) -> Iterator[Results]:
         yield results
 
 
+def _here(job: Job, images: tuple[ImageSet, ...]) -> Iterator[Results]:
+    from gpu_workers.pipelines.plain.run import process_batches
+
+    several = job.device == "gpu" and not job.prepared.remembers
+    return process_batches(job, images) if several else _in_order(job, images)
+
+
 def process_all(
     job: Job, images: tuple[ImageSet, ...], workers: int, progress: Progress
 ) -> Iterator[Results]:
@@ -46,10 +53,10 @@ def process_all(
     ----------
     workers
         Processes, each on one core. With 1, or where modules remember the time point before, all
-        images are done here one after the other.
+        images are done here one after the other, on a GPU in batches.
     """
     if workers <= 1 or len(images) == 1:
-        for done, results in enumerate(_in_order(job, images), start=1):
+        for done, results in enumerate(_here(job, images), start=1):
             progress(done / len(images), results.stem)
             yield results
         return

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import imagecodecs
 import numpy as np
+import pandas as pd
 import pytest
+import tifffile
 
 from gpu_workers import xp
+from gpu_workers.__main__ import main
 from gpu_workers.errors import UserError
 from gpu_workers.imaging.device.comparison import difference, simulated
 from gpu_workers.pipelines.batches import process_batch, sites_per_batch
 from gpu_workers.pipelines.description import Pipeline
 from gpu_workers.pipelines.prepared import Images, Outcome, Prepared, prepare
 from tests.unit.device.standin.modules import Copied
+from tests.unit.pipelines.test_plain import FIND, blobs, folder_of_images, run, table
 
 
 def _use(module: str, outputs: dict[str, str] | None = None, **inputs: str) -> dict[str, object]:
@@ -150,3 +156,40 @@ def test_a_batch_fills_a_card_within_its_memory(
     shape: tuple[int, int], bytes_per_pixel: int, free: int, sites: int
 ) -> None:
     assert sites_per_batch(shape, bytes_per_pixel, free) == sites
+
+
+def test_files_are_run_in_batches_and_give_what_the_cpu_gives(device: str, tmp_path: Path) -> None:
+    folder = folder_of_images(tmp_path, 3)
+    (folder / "img_3.png").write_bytes(imagecodecs.png_encode(blobs(3, side=80)))
+    channel = ("--channel", f"DNA={folder}/img_*.png")
+    there = Copied.there
+
+    found = run(folder, FIND, *channel, "--device", "gpu", out="gpu")
+
+    if device == "stand-in":
+        assert Copied.there == there + 1
+    expected = run(folder, FIND, *channel, out="cpu")
+    for name in ("img_0", "img_3"):
+        labels = (
+            tifffile.imread(o / "labels" / "Nuclei" / f"{name}.tif") for o in (found, expected)
+        )
+        np.testing.assert_array_equal(*labels)
+    pd.testing.assert_frame_equal(
+        table(found, "Nuclei"), table(expected, "Nuclei"), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_an_image_that_can_not_be_analysed_is_named(
+    device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = folder_of_images(tmp_path, 2)
+    pipeline = FIND.replace("method: none", "method: intensity")
+    (folder / "pipeline.yaml").write_text(pipeline)
+    options = ["--channel", f"DNA={folder}/img_*.png", "--device", "gpu"]
+
+    code = main(
+        ["pipeline", "run", str(folder / "pipeline.yaml"), "--out", str(folder / "o"), *options]
+    )
+
+    assert code != 0
+    assert "separate" in capsys.readouterr().err
