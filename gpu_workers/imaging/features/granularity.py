@@ -202,7 +202,9 @@ def granularity(
         small = (int(shape[0] * subsample), int(shape[1] * subsample))
     if min(small) < 2:
         return {str(i + 1): np.full(missing.size, np.nan) for i in range(n_sizes)}
-    values = np.nan_to_num(flat_values(image), nan=0).reshape(shape)
+    values = flat_values(image).reshape(shape)
+    if image.dtype.kind == "f":
+        values = np.nan_to_num(values, nan=0)
     step = 1 / subsample if subsample < 1 else 1.0
     signal = _sample(values, small[0], small[1], (step, step)) if subsample < 1 else values
     signal = np.maximum(signal - _background(signal, background_subsample, background_radius), 0)
