@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from gpu_workers.errors import UserError
 from gpu_workers.imaging.features.aggregates import (
     aggregate,
     align_rows,
@@ -104,6 +105,24 @@ def in_micrometres(features: Features, setting: Setting, channels: Iterable[str]
     return Features(columns, units)
 
 
+def _strangers(parents: NDArray[np.int32], n: int, setting: Setting) -> NDArray[np.bool_]:
+    """Return of which of the labels 1…n the extracted object lies in an object of another label."""
+    is_elsewhere = (parents > 0) & (parents != np.arange(1, parents.size + 1))
+    if 2 * is_elsewhere.sum() > (parents > 0).sum():
+        extracted = setting.names.get("extract_objects", "extract_objects")
+        assigned_to = setting.names.get("assign_objects", "assign_objects")
+        raise UserError(
+            f"{extracted} and {assigned_to} don't belong together one by one: "
+            f"{int(is_elsewhere.sum())} of {int((parents > 0).sum())} have other labels than the "
+            "objects that they lie in; aggregate them",
+            code="not_one_to_one",
+        )
+    strangers = np.zeros(n, np.bool_)
+    common = min(n, parents.size)
+    strangers[:common] = is_elsewhere[:common]
+    return strangers
+
+
 def assigned(
     features: Features,
     extract_objects: LabelImage,
@@ -125,6 +144,12 @@ def assigned(
         objects (``Nuclei_Morphology_Area``). True: ``Mean_``, ``Std_`` and ``Sum_`` of each
         (``Mean_Nuclei_Morphology_Area``), and ``Count_Nuclei``, over the extracted objects that
         have most of their pixels in the object (see `parents_of`).
+
+    Raises
+    ------
+    UserError
+        One by one, but most of the extracted objects lie in objects of other labels
+        (``not_one_to_one``). The rows of single ones that do so are missing.
     """
     extracted = setting.names.get("extract_objects", "objects")
     if assign_objects is None or assign_objects is extract_objects:
@@ -136,13 +161,14 @@ def assigned(
     is_present = to_host(np.bincount(assign_objects.ravel(), minlength=n + 1))[1:] > 0
     tables = to_host_together(list(features.columns.values()))
     features = Features(dict(zip(features.columns, tables, strict=True)), features.units)
+    parents = to_host(parents_of(extract_objects, assign_objects))
     if not aggregated:
+        is_present &= ~_strangers(parents, n, setting)
         columns = {
             f"{extracted}_{name}": align_rows(values, n, is_present)
             for name, values in features.columns.items()
         }
         return Features(columns, {f"{extracted}_{k}": v for k, v in features.units.items()})
-    parents = to_host(parents_of(extract_objects, assign_objects))
     count = align_rows(count_children(parents, n).astype(np.float64), n, is_present)
     columns = {f"Count_{extracted}": count}
     units = {}

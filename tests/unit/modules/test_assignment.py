@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gpu_workers.errors import UserError
 from gpu_workers.modules.measure.assignment import channel_columns, in_micrometres
 from gpu_workers.modules.measure.measure_intensity import measure_intensity
 from gpu_workers.modules.measure.measure_morphology import measure_morphology
@@ -30,11 +31,21 @@ def test_objects_themselves_keep_the_names() -> None:
 
 
 def test_one_by_one_the_label_decides() -> None:
-    found = measured(Setting(NAMES), assign_objects=CELLS)
+    # spot 5 lies in cell 2: it is no part of a cell 5
+    cells = np.array([[1, 1, 1, 3, 3], [2, 2, 2, 3, 4], [2, 5, 6, 0, 0]], np.int32)
+
+    found = measured(Setting(NAMES), assign_objects=cells)
 
     assert all(name.startswith("Spots_Morphology_") for name in found.columns)
-    np.testing.assert_array_equal(found.columns["Spots_Morphology_Area"], [np.nan, 0, np.nan, 1])
+    area = found.columns["Spots_Morphology_Area"]
+    np.testing.assert_array_equal(area, [2, 0, 2, 1, np.nan, np.nan])
     assert found.units["Spots_Morphology_Perimeter"] == "px"
+
+
+def test_objects_numbered_otherwise_cannot_be_assigned_one_by_one() -> None:
+    with pytest.raises(UserError, match=r"Spots and Cells .* 3 of 4 have other labels") as caught:
+        measured(Setting(NAMES), assign_objects=CELLS)
+    assert caught.value.code == "not_one_to_one"
 
 
 def test_parents_get_statistics_of_their_children() -> None:
