@@ -112,7 +112,7 @@ class CellposeNetwork:
     def __init__(self, path: Path) -> None:
         _library("cellpose", "cellpose", path)
         models = import_module("cellpose.models")
-        self.model = models.CellposeModel(gpu=False, pretrained_model=str(path))
+        self.model = models.CellposeModel(gpu=False, pretrained_model=str(path), use_bfloat16=False)
         # the package cuts tiles itself
         self.card = ModelCard(kind="cellpose", channels=3, tile=8192)
 
