@@ -140,6 +140,16 @@ class LabelSources:
         """Return the units of known features."""
         return self.existing[source.name].units if source.kind == "objects" else {}
 
+    def parent(self, source: Source) -> str | None:
+        """Return the type whose labels these objects share, if an earlier run said so."""
+        return self.existing[source.name].type.parent if source.kind == "objects" else None
+
+    def are_points(self, source: Source) -> bool:
+        """Return whether only the centres of these objects were kept."""
+        if source.kind != "objects":
+            return False
+        return self.existing[source.name].type.representation == "points"
+
     def is_flat(self, source: Source) -> bool:
         """Return whether one plane stands for all z planes."""
         if source.kind == "imported":

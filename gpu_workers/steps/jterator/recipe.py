@@ -14,7 +14,7 @@ from gpu_workers.errors import UserError
 from gpu_workers.imaging.alignment.translation import Box, translate
 from gpu_workers.messages import Json, Problem
 from gpu_workers.modules.module import Kind
-from gpu_workers.pipelines.description import ALL_CHANNELS, Pipeline
+from gpu_workers.pipelines.description import ALL_CHANNELS, ObjectOutput, Pipeline
 from gpu_workers.pipelines.memory import peak_bytes
 from gpu_workers.pipelines.prepared import Images, Prepared, Spacing, prepare
 from gpu_workers.registry import StepContext
@@ -133,6 +133,17 @@ class Recipe:
     def types(self) -> tuple[str, ...]:
         """Object types, in the pipeline's order."""
         return tuple(o.name for o in self.prepared.pipeline.objects)
+
+    @cached_property
+    def outputs(self) -> tuple[ObjectOutput, ...]:
+        """What becomes object types: points that the pipeline took as they are stay points."""
+        found = []
+        for output in self.prepared.pipeline.objects:
+            source = self.given_source(output.labels)
+            points = source is not None and self.labels.are_points(source)
+            change = {"representation": "points"} if points else {}
+            found.append(output.model_copy(update=change))
+        return tuple(found)
 
     @cached_property
     def channels(self) -> tuple[str, ...]:

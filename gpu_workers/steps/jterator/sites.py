@@ -100,7 +100,7 @@ def _keep(
     """Write the labels of a plane or stack; return the tables of its objects."""
     recipe, owners = work.recipe, Owners()
     tables = {}
-    for output in recipe.prepared.pipeline.objects:
+    for output in recipe.outputs:
         names = recipe.feature_names(output.name)
         counted = _counted(work, output.labels, given)
         found = outcome.objects[output.name]

@@ -176,7 +176,7 @@ def _tables(recipe: Recipe) -> dict[str, TypeTables]:
         o.name: TypeTables(
             recipe.feature_names(o.name), o.representation == "polygons", recipe.volumes
         )
-        for o in recipe.prepared.pipeline.objects
+        for o in recipe.outputs
     }
 
 

@@ -78,6 +78,12 @@ def _features(recipe: Recipe, output: ObjectOutput) -> tuple[FeatureDescription,
     )
 
 
+def _given_parent(recipe: Recipe, output: ObjectOutput) -> str | None:
+    """Return the parent that objects of an earlier run had, whose labels they still have."""
+    source = recipe.given_source(output.labels)
+    return recipe.labels.parent(source) if source else None
+
+
 def _plate(recipe: Recipe, key: str, plate: PlateLayout, output: ObjectOutput) -> PlateObjects:
     name = output.name
     pyramid = recipe.pyramid(key, name, plate)
@@ -121,12 +127,12 @@ def summarise(recipe: Recipe, key: str) -> ObjectsManifest:
     types = [
         TypeObjects(
             name=output.name,
-            parent=output.parent,
+            parent=output.parent or _given_parent(recipe, output),
             representation=output.representation,
             features=_features(recipe, output),
             plates=tuple(_plate(recipe, key, p, output) for p in recipe.layout.plates),
         )
-        for output in pipeline.objects
+        for output in recipe.outputs
     ]
     manifest = ObjectsManifest(
         key=key,

@@ -366,3 +366,32 @@ def test_pixels_that_are_not_finite_are_told_and_shown_as_the_least(tmp_path: Pa
     assert manifest.channels[0].n_not_finite == 3
     assert np.asarray(mosaic[0, 0, 0, 0, :3]).tolist() == [0, 0, 0]
     assert manifest.channels[0].min == pytest.approx(100 / 7)
+
+
+def test_objects_that_are_measured_further_keep_their_parent(tmp_path: Path) -> None:
+    inputs = stage(tmp_path)
+    things = {"name": "Things", "labels": "found"}
+    parts = {"name": "Parts", "labels": "found", "parent": "Things"}
+    first, _ = run(tmp_path, inputs, pipeline([*bright()], objects=[things, parts]))
+    text = {
+        **MEASURE,
+        "labels": {"found": "Parts"},
+        "objects": [{"name": "Parts", "labels": "found"}],
+    }
+
+    second, _ = run(tmp_path, {**inputs, "objects": first["objects"]}, text)
+
+    assert Results(tmp_path, second).manifest.type("Parts").parent == "Things"
+
+
+def test_points_that_are_measured_further_stay_points(tmp_path: Path) -> None:
+    inputs = stage(tmp_path)
+    points = {"name": "Things", "labels": "found", "representation": "points"}
+    first, _ = run(tmp_path, inputs, pipeline([*bright()], objects=[points]))
+
+    second, _ = run(tmp_path, {**inputs, "objects/Things": first["objects"]}, MEASURE)
+
+    old, new = Results(tmp_path, first), Results(tmp_path, second)
+    np.testing.assert_array_equal(new.mosaic(), old.mosaic())
+    assert new.manifest.type("Things").representation == "points"
+    assert not new.manifest.plate("Things", PLATE).outlines
