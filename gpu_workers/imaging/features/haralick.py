@@ -125,14 +125,32 @@ _SPACE = np.array(
 _N_LOGS = 4096
 
 
+def _is_small(image: NDArray[Any]) -> bool:
+    """Return whether the type has so few values that a table of them is quicker than the pixels."""
+    return image.dtype.kind == "u" and image.dtype.itemsize <= 2
+
+
 def _scaled(image: NDArray[Any], low: float, high: float) -> Gray:
     """Map low…high to 0…255, what lies outside to the ends; NaN becomes 0."""
+    if _is_small(image):
+        table = _scaled(np.arange(np.iinfo(image.dtype).max + 1.0), low, high)
+        return np.asarray(table[image])
     span = high - low
     if not span > 0:
         return np.zeros(image.shape, np.uint8)
     with np.errstate(invalid="ignore"):
         gray = np.clip((image.astype(np.float64) - low) * (255 / span), 0, 255)
     return np.nan_to_num(gray, nan=0).astype(np.uint8)
+
+
+def _brightest_of_image(image: NDArray[Any]) -> float:
+    """Return the 99.999th percentile."""
+    if not _is_small(image):
+        return float(np.percentile(np.nan_to_num(image.astype(np.float64)), 99.999))
+    upto = np.cumsum(np.bincount(image.ravel()))
+    index = 0.99999 * (image.size - 1)
+    low, high = np.searchsorted(upto, [int(index), int(np.ceil(index))], side="right")
+    return float(low + (high - low) * (index - int(index)))
 
 
 def _by_type(image: NDArray[Any]) -> Gray:
@@ -202,11 +220,12 @@ def to_gray(
     elif rule == "type" or not image.size:
         gray = _by_type(image)
     else:
-        values = np.nan_to_num(image.astype(np.float64))
-        clip = float(np.percentile(values, 99.999))
+        clip = _brightest_of_image(image)
         if rule == "image":
-            gray = _scaled(values, min(0.0, float(values.min())), clip)
+            low = 0.0 if _is_small(image) else float(np.nan_to_num(image).min(initial=0))
+            gray = _scaled(image, low, clip)
         else:
+            values = np.nan_to_num(image.astype(np.float64))
             highest = _brightest(labels, values, clip)[labels]
             with np.errstate(divide="ignore", invalid="ignore"):
                 relative = np.where(highest > 0, np.clip(values, 0, clip) / highest, 0)

@@ -104,13 +104,22 @@ def test_gray_levels_follow_the_type() -> None:
     np.testing.assert_array_equal(to_gray(labels, counts, limits=(0, 600), levels=16), [[0, 7, 15]])
 
 
-def test_gray_levels_of_the_image_reach_from_zero_to_its_brightest() -> None:
-    labels, image = touching(), smooth().astype(np.uint16) * 37
+@pytest.mark.parametrize("dtype", ["uint16", "int32", "float32"])
+def test_gray_levels_of_the_image_reach_from_zero_to_its_brightest(dtype: str) -> None:
+    labels, image = touching(), (smooth().astype(np.uint16) * 37).astype(dtype)
 
     gray = to_gray(labels, image, "auto")
 
-    high = np.percentile(image, 99.999)
-    np.testing.assert_array_equal(gray, np.clip(image * (255 / high), 0, 255).astype(np.uint8))
+    high = np.percentile(image.astype(float), 99.999)
+    expected = np.clip(image.astype(float) * (255 / high), 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(gray, expected)
+
+
+@pytest.mark.parametrize("rule", ["auto", "type", "image", "object"])
+def test_gray_levels_of_nothing_but_nan_are_zero(rule: str) -> None:
+    nothing = np.full((3, 3), np.nan)
+
+    assert not to_gray(np.ones((3, 3), np.int32), nothing, rule).any()  # type: ignore[arg-type]
 
 
 def test_gray_levels_of_each_object_are_those_of_the_first_tissuemaps() -> None:
