@@ -83,7 +83,8 @@ def as_program(source: str) -> str:
 def library(source: str) -> ctypes.PyDLL:
     """Return the compiled kernels."""
     folder = Path(tempfile.gettempdir()) / f"tissuemaps-kernels-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    assert folder.stat().st_uid == os.getuid(), f"{folder} is somebody else's"
     program = as_program(source)
     key = hashlib.blake2b((program + SHIM.read_text()).encode(), digest_size=8).hexdigest()
     file = folder / f"{key}.so"
