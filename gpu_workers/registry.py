@@ -166,6 +166,10 @@ class Arguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def sources(self) -> dict[str, str]:
+        """Return what results depend on besides the values: name -> digest, as of a network's weights."""
+        return {}
+
 
 A = TypeVar("A", bound=Arguments)
 
@@ -202,7 +206,7 @@ class StepContext:
     backend: Literal["cpu", "gpu"] = "cpu"
     progress: Callable[[float, str], None] = _ignore_progress
     problems: list[Problem] = field(default_factory=list)
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     code_version: str = ""
 
 

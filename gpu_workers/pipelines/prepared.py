@@ -158,9 +158,14 @@ class Prepared:
         return found | {"sources": sources} if sources else found
 
     def sources(self) -> dict[str, str]:
-        """Return the digest of the source of each module that isn't one of ours."""
-        digests = {u.module.name: registry.source_digest("modules", u.module.name) for u in self.uses}
-        return {name: digest for name, digest in digests.items() if digest is not None}
+        """Return the digest of each module that isn't one of ours, and of each network's weights."""
+        found: dict[str, str] = {}
+        for use in self.uses:
+            digest = registry.source_digest("modules", use.module.name)
+            if digest is not None:
+                found[use.module.name] = digest
+            found |= use.arguments.sources()
+        return found
 
     def run(
         self,

@@ -8,6 +8,7 @@ from pydantic import Field
 from gpu_workers.errors import UserError
 from gpu_workers.imaging.flows import objects_of_flows
 from gpu_workers.models.networks import check_network, is_flat, load_network, normalised, predict
+from gpu_workers.models.weights import weights_digest
 from gpu_workers.modules.module import Intensity, LabelImage, module
 from gpu_workers.modules.objects.segment_stardist import resized
 from gpu_workers.registry import Arguments
@@ -32,6 +33,10 @@ class SegmentCellposeArguments(Arguments):
     )
     n_steps: int = Field(200, ge=1, le=5000, title="Steps", description="along the flows")
     min_area: int = Field(15, ge=1, title="Smallest area (px)")
+
+    def sources(self) -> dict[str, str]:
+        """Return the digest of the network's weights: a file of the same name may be another one."""
+        return {f"model:{self.model}": weights_digest(self.model)}
 
 
 @module(

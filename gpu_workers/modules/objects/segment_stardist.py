@@ -9,6 +9,7 @@ from gpu_workers.errors import UserError
 from gpu_workers.imaging.opencv import cv2
 from gpu_workers.imaging.stardist_shapes import star_convex_objects
 from gpu_workers.models.networks import check_network, is_flat, load_network, normalised, predict
+from gpu_workers.models.weights import weights_digest
 from gpu_workers.modules.module import Intensity, LabelImage, module
 from gpu_workers.registry import Arguments
 
@@ -38,6 +39,10 @@ class SegmentStardistArguments(Arguments):
         description="the image is enlarged by it for the model: size of the objects that it was"
         " trained with over that of yours",
     )
+
+    def sources(self) -> dict[str, str]:
+        """Return the digest of the network's weights: a file of the same name may be another one."""
+        return {f"model:{self.model}": weights_digest(self.model)}
 
 
 def resized(image: Intensity, shape: tuple[int, int]) -> Intensity:

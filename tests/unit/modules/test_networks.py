@@ -15,6 +15,8 @@ from gpu_workers.models.networks import load_network, predict
 from gpu_workers.models.weights import weights_digest
 from gpu_workers.modules.objects.segment_cellpose import SegmentCellposeArguments, segment_cellpose
 from gpu_workers.modules.objects.segment_stardist import SegmentStardistArguments, segment_stardist
+from gpu_workers.pipelines.description import Pipeline
+from gpu_workers.pipelines.prepared import prepare
 from tests.unit.modules import networks
 from tests.unit.modules.networks import RADIUS
 
@@ -211,3 +213,28 @@ def test_a_file_beside_the_network_overrules_its_metadata(models: Path) -> None:
 
     assert load_network("round", "stardist").card.min_probability == 0.7
     assert weights_digest("round") != first
+
+
+def test_other_weights_of_the_same_name_make_another_version(models: Path) -> None:
+    pipeline = Pipeline.model_validate(
+        {
+            "channels": {"dna": "DAPI"},
+            "modules": [
+                {
+                    "module": "segment_stardist",
+                    "inputs": {"image": "dna"},
+                    "outputs": {"objects": "nuclei"},
+                    "arguments": {"model": "nuclei"},
+                }
+            ],
+            "objects": [{"name": "Nuclei", "labels": "nuclei"}],
+        }
+    )
+    networks.stardist(models / "nuclei.onnx")
+    first = prepare(pipeline, ("DAPI",)).fingerprint()
+    networks.stardist(models / "nuclei.onnx", grid=2)
+
+    second = prepare(pipeline, ("DAPI",)).fingerprint()
+
+    assert first["sources"].keys() == {"model:nuclei"}
+    assert first != second
