@@ -101,6 +101,7 @@ class _Album:
         self._progress = recipe.context.progress
         self._n = len(recipe.prepared.uses)
         self.under: NDArray[Any] | None = None
+        self.size: tuple[int, ...] = ()
 
     def keep(self, number: int, use: Use, outputs: Mapping[str, Any], seconds: float) -> None:
         """Write the outputs of a module and tell of them."""
@@ -138,9 +139,13 @@ class _Album:
             told["n_objects"] = int(np.count_nonzero(np.bincount(value.ravel())[1:]))
         elif value.size:
             told |= {"min": float(np.nanmin(value)), "max": float(np.nanmax(value))}
-        _file(self._root, f"{self._folder}/{name}.png", _picture(value, kind, self._below(value)))
         _file(self._root, f"{self._folder}/{name}.npy", _array(value))
-        return told | {"picture": f"{name}.png", "array": f"{name}.npy"}
+        told["array"] = f"{name}.npy"
+        if value.shape[-2:] == self.size:  # what a module remembers need not be an image
+            picture = _picture(value, kind, self._below(value))
+            _file(self._root, f"{self._folder}/{name}.png", picture)
+            told["picture"] = f"{name}.png"
+        return told
 
     def _below(self, value: NDArray[Any]) -> NDArray[Any] | None:
         return self.under if self.under is not None and self.under.shape == value.shape else None
@@ -185,6 +190,7 @@ def preview_sites(context: StepContext, arguments: JteratorArguments, batch: Jso
         given = recipe.given_labels(wanted.plate, site, work.t, work.z)
         images = replace(images, labels={name: g.objects for name, g in given.items()})
         album.under = _under(recipe, images.channels)
+        album.size = images.shape[-2:]
         outcome = recipe.prepared.process(images, watch=album.keep)
         shown["sites"][-1]["seconds"] = round(sum(outcome.seconds), 6)
         shown["memory_bytes"] = peak_bytes(recipe.prepared, images.shape)
