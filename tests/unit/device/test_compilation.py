@@ -9,11 +9,15 @@ from gpu_workers.imaging.device import launching
 FILES = sorted(p.stem for p in launching.SOURCES.glob("*.cu"))
 
 
+@pytest.mark.parametrize("architecture", ["compute_80", "compute_90"])
 @pytest.mark.parametrize("file", FILES)
-def test_nvidias_compiler_takes_our_kernels(file: str) -> None:
-    nvrtc = pytest.importorskip("cupy.cuda.nvrtc", reason="cupy is not installed")
+def test_nvidias_compiler_takes_our_kernels(file: str, architecture: str) -> None:
+    pytest.importorskip("cupy", reason="cupy is not installed")
+    from cupy.cuda import nvrtc
+
     program = nvrtc.createProgram(launching.source(file), f"{file}.cu", [], [])
 
-    nvrtc.compileProgram(program, ["--gpu-architecture=compute_80", *launching.OPTIONS])
+    options = [f"--gpu-architecture={architecture}", *launching.OPTIONS]
+    nvrtc.compileProgram(program, options)
 
     assert nvrtc.getProgramLog(program).strip() == ""
