@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -299,6 +300,14 @@ def forget() -> None:
     load.cache_clear()
 
 
+def _likely(name: str, known: list[str]) -> str:
+    """Say what was meant: the names that are most alike, or of a few all."""
+    alike = get_close_matches(name, known, n=3, cutoff=0.6)
+    if alike:
+        return f"did you mean {' or '.join(alike)}?"
+    return f"known: {', '.join(known) or 'none'}"
+
+
 @cache
 def load(family: Family, name: str) -> Any:
     """Return the class or function registered as `name`.
@@ -306,13 +315,12 @@ def load(family: Family, name: str) -> Any:
     Raises
     ------
     UserError
-        No entry of that name; the message lists those there are, and files that could not be used.
+        No entry of that name; the message names those that are alike, or all, and files that could not be used.
     """
     try:
         target = _targets(family)[name]
     except KeyError:
-        known = ", ".join(names(family)) or "none"
-        text = f"no {family[:-1]} is called {name!r}; known: {known}"
+        text = f"no {family[:-1]} is called {name!r}; {_likely(name, names(family))}"
         for path, problem in plugins.problems().items() if family == "modules" else ():
             text += f"; {path} could not be used: {problem}"
         raise UserError(text, code="unknown_name") from None
