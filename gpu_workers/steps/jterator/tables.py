@@ -190,6 +190,16 @@ def _rings(outlines: Outlines, labels: NDArray[np.int32]) -> tuple[Outlines, NDA
     return own, np.repeat(np.arange(labels.size), per_object)
 
 
+def _features(
+    found: ObjectsFound, names: tuple[str, ...], rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the values of some objects, (objects, features)."""
+    values = np.empty((rows.size, len(names)), np.float32)
+    for number, name in enumerate(names):
+        values[:, number] = np.asarray(found.columns[name])[rows]
+    return values
+
+
 def object_table(
     found: ObjectsFound,
     names: tuple[str, ...],
@@ -232,7 +242,6 @@ def object_table(
     outlines, row = _rings(_outlines(found, output), labels)
     corner = np.array([site.y, site.x, site.y, site.x], np.int32)
     edge = np.array(plane.seen, np.int32)
-    features = [np.asarray(found.columns[name])[rows] for name in names]
     table = SiteObjects(
         label=labels.astype(np.uint32),
         t=np.full(rows.size, plane.t, np.uint16),
@@ -243,9 +252,7 @@ def object_table(
         z_range=(geometry.z_range[rows] + plane.z).astype(np.uint16),
         is_border=np.any([box[:, :2] <= edge[:2], box[:, 2:] >= edge[2:]], axis=(0, 2)),
         owned=owners.decide(output, labels, own),
-        features=np.stack(features, axis=1).astype(np.float32)
-        if features
-        else np.zeros((rows.size, 0), np.float32),
+        features=_features(found, names, rows),
         rings=outlines.rings,
         points=outlines.points,
         dy=(outlines.y - box[row, 0]).astype(np.int16),
