@@ -121,10 +121,20 @@ def _filled_rows(ends: NDArray[np.int32]) -> NDArray[np.int32]:
     limit = np.empty(height, np.int64)
     filled = np.empty((height, 2), np.int32)
     _limits(rows, columns, _side(ends, 1, rows, columns), height, limit)
-    filled[:, 0] = limit
+    for row in range(height):
+        filled[row, 0] = limit[row]
     _limits(rows, columns, _side(ends, -1, rows, columns), height, limit)
-    filled[:, 1] = -limit
+    for row in range(height):
+        filled[row, 1] = -limit[row]
     return filled
+
+
+@njit(nogil=True, cache=True)
+def _width_sum(rows: NDArray[np.int32]) -> int:
+    total = 0
+    for row in range(rows.shape[0]):
+        total += rows[row, 1] - rows[row, 0] + 1
+    return total
 
 
 @njit(nogil=True, cache=True)
@@ -135,8 +145,7 @@ def _convex_areas(
     result = np.full(n, np.nan)
     for k in range(n):
         if area[k] > 0:
-            filled = _filled_rows(ends[start[k] : start[k + 1]])
-            result[k] = (filled[:, 1].astype(np.int64) - filled[:, 0] + 1).sum()
+            result[k] = _width_sum(_filled_rows(ends[start[k] : start[k + 1]]))
     return result
 
 
@@ -261,7 +270,7 @@ def _ferets(
         y = np.empty(4 * own.shape[0] + 2, np.int64)
         x = np.empty(4 * own.shape[0] + 2, np.int64)
         filled = _filled_rows(own)
-        result[k, 0] = (filled[:, 1].astype(np.int64) - filled[:, 0] + 1).sum()
+        result[k, 0] = _width_sum(filled)
         greatest, least = _calipers(y, x, _outline_hull(filled, y, x))
         result[k, 1], result[k, 2] = greatest / 2, least / 2
         result[k, 3], result[k, 4] = _calipers(y, x, _centre_hull(own, y, x))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpu_workers.imaging.features.description import FeatureDescription
 from gpu_workers.imaging.features.pixels import ObjectPixels, object_pixels
-from gpu_workers.imaging.features.quantiles import N_BINS, spread, value_at
+from gpu_workers.imaging.features.quantiles import N_BINS, largest_size, spread, value_at
 from gpu_workers.imaging.labels import Labels
 from gpu_workers.xp import operation
 
@@ -232,7 +232,7 @@ def _measure(
     """Columns: 5 statistics, 6 centres, 3 of the maximum, 5 of the edge, 4 quartiles, percentiles."""
     n = start.size - 1
     table = np.full((n, 23 + fractions.size), np.nan)
-    longest = max(1, np.diff(start).max()) if n else 1
+    longest = largest_size(start)
     buffer, in_bins = np.empty(longest), np.empty(longest)
     bins = np.empty(N_BINS + 1, np.int32)
     for k in range(n):

@@ -80,23 +80,53 @@ def spread(
 
 
 @njit(nogil=True, cache=True)
+def _bin_of(start: NDArray[np.int32], n: int, k: int) -> int:
+    """Return the bin that holds the k-th smallest value."""
+    low, high = 0, n
+    while high - low > 1:
+        middle = (low + high) // 2
+        if start[middle] <= k:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit(nogil=True, cache=True)
+def _least(values: NDArray[np.float64], first: int, last: int) -> float:
+    least = values[first]
+    for i in range(first + 1, last):
+        least = min(least, values[i])
+    return float(least)
+
+
+@njit(nogil=True, cache=True)
 def value_at(
     sorted_values: NDArray[np.float64], start: NDArray[np.int32], n: int, place: float
 ) -> float:
     """Return the order statistic at a place between 0 and size - 1, linear between two."""
     k = int(place)
-    here = np.searchsorted(start[: n + 1], k, side="right") - 1
+    here = _bin_of(start, n, k)
     first, last = start[here], start[here + 1]
     low = select(sorted_values[first:last], k - first)
     part = place - k
     if part <= 0:
         return float(low)
     if k + 1 == last:
-        there = np.searchsorted(start[: n + 1], k + 1, side="right") - 1
-        high = sorted_values[start[there] : start[there + 1]].min()
+        there = _bin_of(start, n, k + 1)
+        high = _least(sorted_values, start[there], start[there + 1])
     else:
-        high = sorted_values[k + 1 : last].min()
+        high = _least(sorted_values, k + 1, last)
     return float(low * (1 - part) + high * part)
+
+
+@njit(nogil=True, cache=True)
+def largest_size(start: NDArray[np.int64]) -> int:
+    """Return the number of pixels of the largest object, at least 1."""
+    size = 1
+    for k in range(start.size - 1):
+        size = max(size, start[k + 1] - start[k])
+    return int(size)
 
 
 @njit(nogil=True, cache=True)
@@ -108,7 +138,7 @@ def _quantiles(
 ) -> NDArray[np.float64]:
     n = start.size - 1
     result = np.full((fractions.size, n), np.nan)
-    size = max(1, np.diff(start).max()) if n else 1
+    size = largest_size(start)
     buffer, in_bins = np.empty(size), np.empty(size)
     bins = np.empty(N_BINS + 1, np.int32)
     for k in range(n):

@@ -142,7 +142,9 @@ def _moments(
         if not radius > 0:
             continue
         y0, x0, y1, x1 = boxes[k]
-        columns = (np.arange(x0, x1) - cx) / radius
+        columns = np.empty(x1 - x0)
+        for x in range(x1 - x0):
+            columns[x] = (x0 + x - cx) / radius
         sums = _running_powers(columns, degree)
         for line in range(y0, y1):
             y = (line - cy) / radius
@@ -154,7 +156,8 @@ def _moments(
                     x += 1
                 if x > start:
                     first, last = _run_in_circle(columns, start - x0, x - x0, y)
-                    row += sums[last] - sums[first]
+                    for b in range(degree + 1):
+                        row[b] += sums[last, b] - sums[first, b]
                 x += 1
             _add_row(row, y, degree, moments[k])
     return moments
@@ -259,9 +262,12 @@ def _legacy_moments(
     moments = np.full((n, degree + 1, degree + 1), np.nan)
     for k in range(n):
         if area[k] > 0:
-            moments[k] = 0
+            found = np.zeros((degree + 1, degree + 1))
             square = _stretched(labels, k + 1, boxes[k], side)
-            moments[k] /= _square_moments(square, degree, moments[k])
+            count = _square_moments(square, degree, found)
+            for a in range(degree + 1):
+                for b in range(degree + 1):
+                    moments[k, a, b] = found[a, b] / count
     return moments
 
 
