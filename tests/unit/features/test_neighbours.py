@@ -153,3 +153,20 @@ def test_points_in_cells_against_all_distances() -> None:
         np.testing.assert_allclose(ours, expected, rtol=1e-6)
         n_compared += 1
     assert n_compared > 50
+
+
+def test_more_labels_than_16_bits_hold() -> None:
+    labels = np.zeros((600, 600), np.int32)
+    labels[::2, ::2] = np.arange(1, 90_001).reshape(300, 300)
+    geometry = region_geometry(labels)
+
+    near, nearest = touching(labels, 2, 1), closest(geometry)
+
+    inner = labels[100, 100] - 1
+    assert (near.count[inner], near.fraction[inner]) == (4, 0)
+    assert (nearest.distance[:, inner] == 2).all()
+    assert nearest.label[0, inner] == labels[98, 100]
+    crowd = density(geometry, 2, 1)
+    assert crowd.count[inner] == 4
+    cells = np.ones_like(labels) * 70_000
+    assert point_pattern(labels[:40], cells[:40])[NAMES[2]][100] == 2
