@@ -22,6 +22,11 @@ class SegmentPrimaryArguments(Arguments):
     sigma: float = Field(
         _DEFAULTS.sigma, ge=0, le=50, title="Sigma (px)", description="smoothing before all else"
     )
+    flatten: bool = Field(
+        _DEFAULTS.flatten,
+        title="Flatten",
+        description="take away the smooth unevenness of the background first",
+    )
     contrast: float = Field(
         _DEFAULTS.contrast,
         ge=0,
