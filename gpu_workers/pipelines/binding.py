@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from gpu_workers import registry
 from gpu_workers.errors import UserError
+from gpu_workers.modules.module import Kind, Module
 from gpu_workers.pipelines.description import ModuleUse, ObjectOutput, Pipeline
 
 # What channels are called that may play a role; "" stands for any role that isn't listed.
@@ -94,13 +96,21 @@ def _several(variable: str | tuple[str, ...]) -> tuple[str, ...]:
     return (variable,) if isinstance(variable, str) else variable
 
 
+def _only_measures(use: ModuleUse) -> bool:
+    """Return whether a use makes no image; an unknown module's is kept, for the check to name it."""
+    try:
+        module: Module = registry.load("modules", use.module)
+    except UserError:
+        return True
+    return all(kind is Kind.FEATURES for kind in module.outputs.values())
+
+
 def _needed(modules: Sequence[ModuleUse], wanted: set[str]) -> tuple[ModuleUse, ...]:
     """Return the uses on which some of the wanted variables depend, and those that measure."""
     kept: list[ModuleUse] = []
     wanted = set(wanted)
     for use in reversed(modules):
-        measures = not use.outputs
-        if measures or wanted.intersection(use.outputs.values()):
+        if _only_measures(use) or wanted.intersection(use.outputs.values()):
             kept.append(use)
             for variable in use.inputs.values():
                 wanted.update(_several(variable))

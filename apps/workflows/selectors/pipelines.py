@@ -131,8 +131,9 @@ def pipeline_check(*, user: User, experiment_id: UUID, pipeline: str) -> dict[st
         problem = _problem(pipeline, error.code, where, message)
         return {"problems": [problem], "modules": [], "object_types": [], "memory_bytes": None}
     rows = Channel.objects.filter(experiment_id=experiment_id).order_by("index")
-    # Before the conversion nobody knows how the channels are called.
-    channels = tuple(rows.values_list("name", flat=True)) or roles(parsed)
+    # Steps know channels by the names that the layout gave them, whatever people call them on the map;
+    # before the conversion nobody knows how they are called.
+    channels = tuple(rows.values_list("layout_name", flat=True)) or roles(parsed)
     check = check_pipeline(parsed, channels, labels_known(experiment_id=experiment_id))
     problems = [_problem(pipeline, p.code, p.where, p.message) for p in check.problems]
     return {

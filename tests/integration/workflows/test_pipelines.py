@@ -57,7 +57,9 @@ objects: [{name: Cells, labels: cells}]
 def api(owner: User) -> Api:
     experiment = ExperimentFactory(group=GroupFactory(members=[owner]), owner=owner)
     root_of(experiment.id)
-    Channel.objects.create(experiment=experiment, index=0, name="DAPI", dtype="uint16")
+    Channel.objects.create(
+        experiment=experiment, index=0, name="Nuclei (blue)", layout_name="DAPI", dtype="uint16"
+    )
     return Api(owner, experiment)
 
 

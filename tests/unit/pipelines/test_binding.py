@@ -84,6 +84,16 @@ def test_all_objects_given_leave_measurements_alone() -> None:
     assert [o.name for o in found.objects] == ["Nuclei", "Cells"]
 
 
+def test_measurements_that_have_a_name_stay() -> None:
+    uses = [use.model_dump() for use in PIPELINE.modules]
+    uses[-1]["outputs"] = {"measurements": "values"}
+    named = Pipeline.model_validate({**PIPELINE.model_dump(), "modules": uses})
+
+    found = with_objects(named, ["Nuclei", "Cells"])
+
+    assert [use.module for use in found.modules] == ["measure_intensity"]
+
+
 def test_a_template_for_any_objects_is_repeated() -> None:
     found = with_objects(MEASURE, ["Nuclei", "Spots"])
 
