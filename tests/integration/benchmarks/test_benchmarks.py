@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks import added_well, conversion, features, pyramid, segmentation, workers
+from benchmarks import added_well, conversion, features, preview, pyramid, segmentation, workers
 
 
 def test_conversion_measures_ours_and_the_plain_way() -> None:
@@ -23,6 +23,12 @@ def test_segmentation_finds_the_same_cells_as_the_peer() -> None:
     found = segmentation.measure_both(side=256, cells=20, channels=1, repeat=1)
 
     assert found["nuclei"]["tissuemaps"] == found["nuclei"]["scikit-image"]
+
+
+def test_a_preview_is_measured() -> None:
+    found = preview.measure(height=200, width=240, cells=10, repeat=1)
+
+    assert 0 < found["median_s"]["first_image"] < found["median_s"]["all"]
 
 
 def test_several_processes_find_what_one_finds() -> None:
