@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from gpu_workers.imaging.local_thresholds import bernsen, gaussian_mean, niblack, sauvola
-from gpu_workers.imaging.thresholds import above_background, otsu
 from gpu_workers.modules.module import Intensity, Mask, module
 from gpu_workers.registry import Arguments
 
@@ -19,7 +18,8 @@ class ThresholdAdaptiveArguments(Arguments):
         "niblack",
         title="Method",
         description="crosscorr: weighted mean of the surroundings less the constant; niblack: mean"
-        " plus constant standard deviations; sauvola: the mean, lowered where contrast is low;"
+        " plus constant standard deviations; sauvola: the mean, lowered where contrast is low,"
+        " for images without empty ground;"
         " bernsen: the middle between darkest and brightest, plus the constant",
     )
     kernel_size: int = Field(
@@ -35,7 +35,8 @@ class ThresholdAdaptiveArguments(Arguments):
     min_threshold: float | None = Field(
         None,
         title="Lowest threshold",
-        description="what is below is background; if empty, the level at which noise begins",
+        description="what is below is background; without it noise far from objects is halved into"
+        " foreground and background",
     )
     max_threshold: float | None = Field(
         None, title="Highest threshold", description="what is above is foreground"
@@ -53,15 +54,6 @@ def _local(arguments: ThresholdAdaptiveArguments, image: NDArray) -> NDArray[np.
     return bernsen(image, size // 2)[0] + np.float32(constant)
 
 
-def _noise_level(image: NDArray) -> float:
-    """Return 3 standard deviations above the background, but no more than Otsu's threshold."""
-    found = otsu(image)
-    below = image[image <= found].astype(np.float64)
-    middle = float(np.median(below))
-    spread = 1.4826 * float(np.median(np.abs(below - middle)))
-    return above_background(image, min(found, middle + 3 * spread), 3.0)
-
-
 @module(
     title="Threshold (adaptive)",
     help="Separates foreground from background at the intensity of the surroundings.",
@@ -75,10 +67,9 @@ def threshold_adaptive(arguments: ThresholdAdaptiveArguments, image: Intensity) 
     if not known.any():
         return np.zeros(image.shape, np.bool_)
     values = image if known.all() else np.where(known, image, image[known].min())
-    least = arguments.min_threshold
-    if least is None:
-        least = _noise_level(values)
-    mask: Mask = (values > _local(arguments, values)) & (values > least) & known
+    mask: Mask = (values > _local(arguments, values)) & known
+    if arguments.min_threshold is not None:
+        mask &= values > arguments.min_threshold
     if arguments.max_threshold is not None:
         mask |= known & (values > arguments.max_threshold)
     return mask
