@@ -36,7 +36,7 @@ def _fitted(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in levels.shape), indexing="ij")
     terms, z = _terms(y, x).reshape(6, -1).T, levels.ravel()
     weights = np.ones_like(z)
-    coefficients = np.zeros(6)
+    coefficients: NDArray[Any] = np.zeros(6)
     for _ in range(ROUNDS):
         root = np.sqrt(weights)
         coefficients = np.linalg.lstsq(terms * root[:, None], z * root, rcond=None)[0]
