@@ -189,34 +189,63 @@ def _nearest_in_column(labels: Labels, limit: int) -> tuple[NDArray[np.int32], L
     return distance, source
 
 
+# Costs are squared distance * _ONE + label: of equally near objects the lower label costs least.
+_ONE = np.int64(1 << 31)
+
+
+@njit(nogil=True, cache=True)
+def _envelope(
+    distance: NDArray[np.int32],
+    source: Labels,
+    limit: int,
+    centres: NDArray[np.int64],
+    heights: NDArray[np.int64],
+    reach: NDArray[np.int64],
+) -> int:
+    """Lower envelope over a row of the costs from each column; returns how many parts it has."""
+    width = distance.size
+    n = 0
+    for q in range(width):
+        if distance[q] > limit:
+            continue
+        height = np.int64(distance[q]) ** 2 * _ONE + source[q]
+        from_x = np.int64(0)
+        while n > 0:
+            p = centres[n - 1]
+            # first column from which the cost from q is below that from p
+            cut = (_ONE * (q * q - p * p) + height - heights[n - 1]) // (2 * _ONE * (q - p)) + 1
+            if cut > reach[n - 1]:
+                from_x = cut
+                break
+            n -= 1
+        if from_x < width:
+            centres[n], heights[n], reach[n] = q, height, from_x
+            n += 1
+    return n
+
+
 @njit(nogil=True, cache=True)
 def _expand(labels: Labels, limit: int, limit_squared: float) -> Labels:
     height, width = labels.shape
     distance, source = _nearest_in_column(labels, limit)
     result = labels.copy()
-    near = np.empty(width + 1, np.int32)
+    centres = np.empty(width, np.int64)
+    heights = np.empty(width, np.int64)
+    reach = np.empty(width, np.int64)
     for y in range(height):
-        # how many columns up to x hold a candidate: empty windows cost nothing
-        near[0] = 0
+        n = _envelope(distance[y], source[y], limit, centres, heights, reach)
+        if n == 0:
+            continue
+        k = 0
         for x in range(width):
-            near[x + 1] = near[x] + (1 if distance[y, x] <= limit else 0)
-        for x in range(width):
+            while k < n - 1 and reach[k + 1] <= x:
+                k += 1
             if labels[y, x] != 0:
                 continue
-            first, last = max(0, x - limit), min(width - 1, x + limit)
-            if near[last + 1] == near[first]:
-                continue
-            best = np.int64(1 << 60)
-            owner = np.int32(0)
-            for q in range(first, last + 1):
-                if distance[y, q] > limit:
-                    continue
-                squared = np.int64(q - x) ** 2 + np.int64(distance[y, q]) ** 2
-                if squared < best or (squared == best and source[y, q] < owner):
-                    best = squared
-                    owner = source[y, q]
-            if best <= limit_squared:
-                result[y, x] = owner
+            q = centres[k]
+            squared = (x - q) ** 2 + np.int64(distance[y, q]) ** 2
+            if squared <= limit_squared:
+                result[y, x] = source[y, q]
     return result
 
 
@@ -236,6 +265,12 @@ def expand_labels(labels: Labels, distance: float) -> Labels:
     ndarray of int32, same shape
         A background pixel takes the label of the nearest object; of equally near ones the lower
         label. Otherwise as ``skimage.segmentation.expand_labels``.
+
+    Notes
+    -----
+    Distances along columns, then per row the lower envelope of parabolas (A. Meijster, J. Roerdink,
+    W. Hesselink, 2000) of whole numbers that hold distance and label, so that its cost does not grow
+    with the distance.
 
     Examples
     --------

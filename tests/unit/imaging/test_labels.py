@@ -74,6 +74,25 @@ def test_expansion_reaches_the_nearest_object(distance: float) -> None:
         assert grown[y, x] == labels[ys[near], xs[near]].min()
 
 
+def test_each_pixel_goes_to_the_nearest_object_and_then_to_the_lower_label() -> None:
+    rng = np.random.default_rng(3)
+    for share in (0.02, 0.1, 0.4) * 20:
+        shape = tuple(rng.integers(1, 25, 2))
+        labels = np.where(rng.random(shape) < share, rng.integers(1, 6, shape), 0).astype(np.int32)
+        distance = float(rng.choice([1, 1.5, 2.3, 9, 40]))
+        ys, xs = np.nonzero(labels)
+        y, x = np.indices(shape)
+        squared = (y[..., None] - ys) ** 2 + (x[..., None] - xs) ** 2
+        cost = squared * 10 + labels[ys, xs]  # equally near: the lower label
+        expected = labels.copy()
+        if ys.size:
+            nearest = cost.argmin(axis=-1)
+            near = np.take_along_axis(squared, nearest[..., None], -1)[..., 0] <= distance**2
+            expected[near] = labels[ys, xs][nearest][near]
+
+        np.testing.assert_array_equal(expand_labels(labels, distance), expected)
+
+
 def test_lookup_knows_labels_beyond_its_table() -> None:
     table = np.array([0, 8], np.uint32)
 
