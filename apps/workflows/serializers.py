@@ -21,6 +21,25 @@ class RegistryEntrySerializer(serializers.Serializer[Any]):
     schema = serializers.DictField()
 
 
+class HandleSerializer(serializers.Serializer[Any]):
+    """An input or output of a module; its kind is that of the variable it takes or makes."""
+
+    name = serializers.CharField()
+    kind = serializers.CharField(help_text="such as intensity, mask, labels; 'mask or labels'")
+    optional = serializers.BooleanField(required=False, help_text="of inputs")
+
+
+class ModuleEntrySerializer(RegistryEntrySerializer):
+    """A module of image-analysis pipelines."""
+
+    works_on = serializers.CharField(allow_blank=True, help_text="images, masks, objects, measure")
+    dimensions = serializers.ListField(child=serializers.IntegerField())
+    device = serializers.BooleanField(help_text="also works on a GPU")
+    remembers = serializers.BooleanField(help_text="is told of the time point before")
+    inputs = HandleSerializer(many=True)
+    outputs = HandleSerializer(many=True)
+
+
 class LimitsSerializer(serializers.Serializer[Any]):
     """Limits of one job."""
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from apps.workflows.selectors.types import workflow_types
 from gpu_workers import registry
+from gpu_workers.errors import UserError
+from gpu_workers.pipelines.catalogue import describe
 from gpu_workers.registry import Family
 
 logger = logging.getLogger(__name__)
@@ -45,8 +47,14 @@ def readers_describe() -> list[dict[str, Any]]:
 
 
 def modules_describe() -> list[dict[str, Any]]:
-    """Return name, title, help, version and argument schema of every module."""
-    return _describe("modules")
+    """Return what there is to know of every module: handles with their kinds, arguments, schema."""
+    described = []
+    for name in registry.names("modules"):
+        try:
+            described.append(describe(name))
+        except (ImportError, AttributeError, UserError):
+            logger.exception("modules %s cannot be loaded", name)
+    return described
 
 
 def types_describe() -> list[dict[str, Any]]:

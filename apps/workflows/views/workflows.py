@@ -45,10 +45,11 @@ class StepListView(Endpoint):
 class ModuleListView(Endpoint):
     """The modules of image-analysis pipelines."""
 
-    @extend_schema(responses=ENTRIES)
+    @extend_schema(responses=serializers.ModuleEntrySerializer(many=True))
     def get(self, request: Request) -> Response:
-        """List the modules that are installed."""
-        return Response(selectors.modules_describe())
+        """List the modules that are installed, with their inputs, outputs and arguments."""
+        found = selectors.modules_describe()
+        return Response(serializers.ModuleEntrySerializer(found, many=True).data)
 
 
 class WorkflowTypeListView(Endpoint):

@@ -1088,7 +1088,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description List the modules that are installed. */
+        /** @description List the modules that are installed, with their inputs, outputs and arguments. */
         get: operations["module_list"];
         put?: never;
         post?: never;
@@ -1479,6 +1479,14 @@ export interface components {
          * @enum {string}
          */
         GroupRoleEnum: "member" | "manager";
+        /** @description An input or output of a module; its kind is that of the variable it takes or makes. */
+        Handle: {
+            name: string;
+            /** @description such as intensity, mask, labels; 'mask or labels' */
+            kind: string;
+            /** @description of inputs */
+            optional?: boolean;
+        };
         /** @description The current illumination statistics. */
         Illumination: {
             key: string;
@@ -1688,6 +1696,25 @@ export interface components {
             next: string | null;
             previous: string | null;
             results: components["schemas"]["Member"][];
+        };
+        /** @description A module of image-analysis pipelines. */
+        ModuleEntry: {
+            name: string;
+            title: string;
+            help: string;
+            version: number;
+            schema: {
+                [key: string]: unknown;
+            };
+            /** @description images, masks, objects, measure */
+            works_on: string;
+            dimensions: number[];
+            /** @description also works on a GPU */
+            device: boolean;
+            /** @description is told of the time point before */
+            remembers: boolean;
+            inputs: components["schemas"]["Handle"][];
+            outputs: components["schemas"]["Handle"][];
         };
         /** @description A mosaic: what the map needs to show a plate. Pass the experiment's channels as context. */
         Mosaic: {
@@ -5317,7 +5344,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RegistryEntry"][];
+                    "application/json": components["schemas"]["ModuleEntry"][];
                 };
             };
             default: {

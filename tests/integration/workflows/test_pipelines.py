@@ -101,6 +101,17 @@ def test_problems_name_their_line(api: Api, old: str, new: str, code: str, line:
     assert (problem["code"], problem["line"]) == (code, line)
 
 
+def test_the_catalogue_tells_handles_and_arguments(api: Api) -> None:
+    modules = {m["name"]: m for m in api.client.get("/api/v1/modules/").json()}
+
+    smooth = modules["smooth"]
+    assert smooth["inputs"] == [{"name": "image", "kind": "intensity", "optional": False}]
+    assert smooth["outputs"] == [{"name": "smoothed_image", "kind": "intensity"}]
+    assert "filter_name" in smooth["schema"]["properties"]
+    assert modules["track_objects"]["remembers"]
+    assert {m["works_on"] for m in modules.values()} == {"images", "masks", "objects", "measure"}
+
+
 def test_a_preview_needs_images(api: Api) -> None:
     answer = api.post("pipeline/preview/", {"pipeline": TEXT}, expected=409)
 
