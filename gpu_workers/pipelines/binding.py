@@ -11,18 +11,20 @@ from gpu_workers.errors import UserError
 from gpu_workers.modules.module import Kind, Module
 from gpu_workers.pipelines.description import ModuleUse, ObjectOutput, Pipeline
 
+NUCLEI: Final = re.compile(
+    r"dapi|hoechst|dna|draq|nuc|h2b|\bhst|sytox|405|435|460|ha?ematoxylin", re.IGNORECASE
+)
+CELLS: Final = re.compile(
+    r"cell.?mask|phalloidin|actin|tubulin|cyto|\bcell|wga|membran|\bagp\b|\brna\b|\ber\b|succ",
+    re.IGNORECASE,
+)
 # What channels are called that may play a role; "" stands for any role that isn't listed.
 _ROLES: Final[dict[str, re.Pattern[str]]] = {
-    "DNA": re.compile(
-        r"dapi|hoechst|dna|draq|nuc|h2b|\bhst|sytox|405|435|460|h.?(a)?ematoxylin", re.IGNORECASE
-    ),
+    "DNA": NUCLEI,
     "DNA_R": re.compile(r"(?:^|[ _])(?:r|red)$", re.IGNORECASE),
     "DNA_G": re.compile(r"(?:^|[ _])(?:g|green)$", re.IGNORECASE),
     "DNA_B": re.compile(r"(?:^|[ _])(?:b|blue)$", re.IGNORECASE),
-    "": re.compile(
-        r"cell.?mask|phalloidin|actin|tubulin|cyto|\bcell|wga|membran|\bagp\b|\brna\b|\ber\b|succ",
-        re.IGNORECASE,
-    ),
+    "": CELLS,
 }
 OBJECTS: Final = "Objects"
 """The label image of templates that measure whatever objects they are given."""

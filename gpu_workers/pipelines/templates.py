@@ -6,18 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gpu_workers.pipelines.binding import CELLS, NUCLEI
 from gpu_workers.pipelines.description import (
     ALL_CHANNELS,
     RESERVED,
     ModuleUse,
     ObjectOutput,
     Pipeline,
-)
-
-_NUCLEI = re.compile(r"dapi|hoechst|dna|draq|nuc|h2b|\bhst|sytox|405|435|460", re.IGNORECASE)
-_CELLS = re.compile(
-    r"cell.?mask|phalloidin|actin|tubulin|cyto|\bcell|wga|membran|\bagp\b|\brna\b|\ber\b|succ",
-    re.IGNORECASE,
 )
 
 
@@ -44,12 +39,12 @@ class NucleiAndCells:
 
 def choose_nuclei_channel(names: Sequence[str]) -> str:
     """Return the first channel whose name is that of a nuclear stain, else the first."""
-    return next((name for name in names if _NUCLEI.search(name)), names[0])
+    return next((name for name in names if NUCLEI.search(name)), names[0])
 
 
 def choose_cells_channel(names: Sequence[str], nuclei: str) -> str | None:
     """Return the first other channel whose name is that of a stain of whole cells, if any."""
-    return next((name for name in names if name != nuclei and _CELLS.search(name)), None)
+    return next((name for name in names if name != nuclei and CELLS.search(name)), None)
 
 
 def _use(
