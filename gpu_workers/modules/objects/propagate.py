@@ -8,6 +8,7 @@ from pydantic import Field
 
 from gpu_workers.imaging.filters import gaussian
 from gpu_workers.imaging.labels import expand_labels
+from gpu_workers.imaging.opencv import cv2
 from gpu_workers.imaging.propagation import propagate as shortest_ways
 from gpu_workers.imaging.relations import areas, highest
 from gpu_workers.imaging.shapes import filled
@@ -53,6 +54,12 @@ class PropagateArguments(Arguments):
         title="Greatest growth",
         description="in diameters of the seeds; no limit if empty",
     )
+    coarse: bool = Field(
+        False,
+        title="Coarse",
+        description="ways are looked for at half the resolution: four times as fast; where two objects"
+        " meet their border may lie a pixel or two off, their other edges stay",
+    )
     fill_holes: bool = Field(True, title="Fill holes")
 
 
@@ -84,6 +91,19 @@ def _limited(arguments: PropagateArguments, labels: LabelImage, where: Mask) -> 
     return where | (expand_labels(labels, arguments.ring * diameter) > 0)
 
 
+def _coarse(
+    image: NDArray[np.float32], labels: LabelImage, where: Mask, regularization: float
+) -> LabelImage:
+    """Return the grown objects, found on every other row and column."""
+    height, width = image.shape
+    smaller = cv2.resize(image, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+    seeds, mask = labels[::2, ::2], where[::2, ::2]
+    grown, _ = shortest_ways(smaller, seeds, mask, regularization)
+    larger = np.repeat(np.repeat(grown, 2, axis=0), 2, axis=1)[:height, :width]
+    larger = np.where(labels > 0, labels, np.where(where, larger, np.int32(0)))
+    return np.where(where, expand_labels(larger, 2), np.int32(0))
+
+
 @module(
     title="Propagate objects",
     help="Grows objects over a mask, or the bright region of an image, along even intensities.",
@@ -102,5 +122,8 @@ def propagate(
         return labels.copy()
     where = _bright(arguments, image) if mask is None else mask
     where = _limited(arguments, labels, where)
-    grown, _ = shortest_ways(_unit(image), labels, where, arguments.regularization)
+    if arguments.coarse:
+        grown = _coarse(_unit(image), labels, where, arguments.regularization)
+    else:
+        grown, _ = shortest_ways(_unit(image), labels, where, arguments.regularization)
     return filled(grown) if arguments.fill_holes else grown
