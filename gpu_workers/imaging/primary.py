@@ -26,6 +26,9 @@ from gpu_workers.imaging.watershed import watershed
 
 Image = NDArray[np.float32]
 
+MAX_HEIGHT = 2.5
+LEVELS = 4095
+
 # Logistic regression on the unions of the hand-drawn nuclei of BBBC038 (tests: nuclei_dsb2018_dev),
 # weighted by what a wrong cut costs, the constant less 0.5: a doubtful union stays whole. One weight per
 # column of `union_descriptors`, then the constant.
@@ -131,7 +134,7 @@ def _heights(mask: NDArray[np.bool_], light: Image, diameter: float) -> Image:
     around = cv2.dilate(gaussian(light, sigma), np.ones((side, side), np.uint8))
     bright = np.sqrt(np.clip(gaussian(light, sigma) / np.maximum(around, 1e-6), 0, 1))
     depth = gaussian(distance_transform(mask), max(0.5, sigma)) / np.float32(diameter / 2)
-    heights = np.minimum(depth, 1.5) + bright
+    heights = np.minimum(depth, MAX_HEIGHT - 1) + bright
     heights[~mask] = 0
     return np.asarray(heights, np.float32)
 
@@ -144,7 +147,8 @@ def _divided(mask: NDArray[np.bool_], heights: Image, diameter: float) -> Labels
     seeded[parts[seeds > 0]] = True
     hidden = mask & ~seeded[parts]
     seeds[hidden] = parts[hidden] + int(seeds.max())
-    return relabel(watershed(-heights, seeds, mask))
+    depths = (np.float32(MAX_HEIGHT) - heights) * np.float32(LEVELS / MAX_HEIGHT)
+    return relabel(watershed(depths.astype(np.uint16), seeds, mask))
 
 
 def is_clump(descriptors: Table) -> NDArray[np.bool_]:
