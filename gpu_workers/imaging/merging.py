@@ -227,6 +227,19 @@ def _sum_up(
         peak[k] = max(peak[a], peak[b])
 
 
+def moments_of(labels: Labels) -> Table:
+    """Return area and sums of y, x, y², x² and xy of objects 1…n without gaps, one row each.
+
+    Examples
+    --------
+    >>> moments_of(np.array([[1, 1]], np.int32)).tolist()
+    [[2.0, 0.0, 1.0, 0.0, 1.0, 0.0]]
+    """
+    n = int(labels.max()) if labels.size else 0
+    nothing = np.zeros(labels.shape, np.float32)
+    return np.asarray(_basins(labels, nothing, nothing, n)[0][:n])
+
+
 def ellipse_fill(moments: Table) -> Table:
     """Return the area over that of the ellipse with the same second moments: 1 for ellipses, less for clumps.
 

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gpu_workers.imaging.faint import faint_objects
 from gpu_workers.imaging.filters import gaussian
 from gpu_workers.imaging.ground import ground_surface
 from gpu_workers.imaging.labels import Labels, label, relabel, split_parts
@@ -62,6 +63,9 @@ class Settings:
         … where what is brighter than this many usual brightnesses counts as if it were not.
     min_size, min_brightness
         Smaller and dimmer objects are left out: fractions of the typical area and brightness.
+    faint
+        Round objects between the others are kept from this fraction of their usual brightness over
+        their surroundings on; 0: none are looked for.
     """
 
     sigma: float = 1.0
@@ -75,6 +79,7 @@ class Settings:
     glare: float = 2.0
     min_size: float = 0.04
     min_brightness: float = 0.2
+    faint: float = 0.15
 
 
 def _ground(image: Image, settings: Settings) -> tuple[float, float]:
@@ -243,7 +248,8 @@ def find_objects(image: NDArray[Any], settings: Settings | None = None) -> Label
     objects beside bright ones are kept. 2. The typical diameter is taken from the distance transform.
     3. Distance from the outline and local brightness together make heights whose basins are joined to
     a hierarchy of unions; a logistic rule on ellipse fit, neck, seam and size of a union and its halves
-    decides which are clumps. 4. Each object is thresholded at a fraction of its own brightness.
+    decides which are clumps. 4. Each object is thresholded at a fraction of its own brightness. 5. Faint round
+    objects between them are added.
 
     Examples
     --------
@@ -269,7 +275,19 @@ def find_objects(image: NDArray[Any], settings: Settings | None = None) -> Label
     basins = _divided(mask, heights, diameter)
     tree = hierarchy(basins, heights, light)
     objects = cut(basins, tree, is_clump(union_descriptors(tree, diameter)))
-    return relabel(_trimmed(objects, light, diameter, settings))
+    objects = _trimmed(objects, light, diameter, settings)
+    return relabel(_with_faint(objects, light, diameter, settings))
+
+
+def _with_faint(labels: Labels, light: Image, diameter: float, settings: Settings) -> Labels:
+    """Add the faint round objects between those found, as far as they are asked for."""
+    n = int(labels.max())
+    if not n or settings.faint <= 0:
+        return labels
+    brightness = _upper(labels, light, n, 0.8)
+    usual = float(np.median(brightness[brightness > 0]))
+    found = faint_objects(light, labels, diameter, settings.faint * usual)
+    return np.where(found > 0, found + np.int32(n), labels)
 
 
 def _grounded(image: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:

@@ -87,6 +87,14 @@ class SegmentPrimaryArguments(Arguments):
         title="Least brightness",
         description="fraction of the usual brightness; dimmer objects are left out",
     )
+    faint: float = Field(
+        _DEFAULTS.faint,
+        ge=0,
+        le=1,
+        title="Faint objects",
+        description="round ones between the others are kept from this fraction of the usual"
+        " brightness over their surroundings on; 0: none are looked for",
+    )
 
 
 @module(

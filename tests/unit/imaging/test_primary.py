@@ -62,6 +62,18 @@ def test_size_is_taken_from_the_image(factor: float) -> None:
     assert find_objects(nuclei(*discs, shape=shape)).max() == 12
 
 
+def test_faint_round_objects_are_added_and_streaks_are_not() -> None:
+    image = nuclei(*ROW, (55, 52, 8, 70), (105, 97, 8, 70))
+    image[50:53, 90:130] += 70
+
+    labels = find_objects(image, Settings(faint=0.1))
+
+    assert labels.max() == 14
+    assert labels[55, 52] > 0
+    assert not labels[51, 110]
+    assert find_objects(image, Settings(faint=0)).max() == 12
+
+
 def test_noise_alone_is_no_object() -> None:
     assert not find_objects(nuclei(shape=(300, 300))).any()
     assert not find_objects(np.full((20, 30), 7, np.uint8)).any()
@@ -91,7 +103,7 @@ def test_an_uneven_ground_is_flattened(height: int) -> None:
 
     assert labels.max() == 12
     assert len({labels[y, x] for y, x, _, _ in ROW} - {0}) == 12
-    assert find_objects(image, Settings(flatten=False)).max() < 12
+    assert find_objects(image, Settings(flatten=False, faint=0)).max() < 12
 
 
 def test_the_ground_is_measured_below_objects() -> None:
