@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from gpu_workers.imaging.filters import gaussian
 from gpu_workers.imaging.labels import Labels, expand_labels, label, split_parts
 from gpu_workers.imaging.merging import Table, ellipse_fill, moments_of
+from gpu_workers.imaging.opencv import cv2
 from gpu_workers.imaging.relations import without
 
 NOISE = 8.0  # standard deviations of the ground that a faint object rises above it
@@ -16,14 +17,28 @@ LARGEST_RATIO = 1.8
 LEAST_AREA = 14
 
 
+def _mean_around(
+    values: NDArray[np.float32], weights: NDArray[np.float32], sigma: float
+) -> NDArray[np.float32]:
+    """Return the weighted mean with Gaussian weights, at a resolution that is enough for it."""
+    height, width = values.shape
+    step = max(1, int(sigma / 3))
+    small = (max(1, width // step), max(1, height // step))
+    sums = [
+        gaussian(cv2.resize(v, small, interpolation=cv2.INTER_AREA), sigma / step)
+        for v in (values * weights, weights)
+    ]
+    mean = sums[0] / np.maximum(sums[1], np.float32(1e-3))
+    return np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
 def _above_around(
     light: NDArray[np.float32], labels: Labels, diameter: float
 ) -> NDArray[np.float32]:
     """Return intensities above the mean of the ground around, 0 in and beside objects."""
     smooth = gaussian(light, 1.5)
     free = (expand_labels(labels, max(2.0, 0.04 * diameter)) == 0).astype(np.float32)
-    sigma = max(3.0, 0.5 * diameter)
-    mean = gaussian(smooth * free, sigma) / np.maximum(gaussian(free, sigma), np.float32(1e-3))
+    mean = _mean_around(smooth, free, max(3.0, 0.5 * diameter))
     return np.asarray((smooth - mean) * free)
 
 
@@ -84,6 +99,7 @@ def faint_objects(
     ground = heights[(labels == 0) & (heights != 0)]
     if not ground.size:
         return np.zeros(labels.shape, np.int32)
+    ground = ground[:: max(1, ground.size >> 18)]
     noise = 1.4826 * float(np.median(np.abs(ground - np.median(ground))))
     least = max(least, NOISE * noise)
     parts = label(heights > least / 2)
