@@ -24,7 +24,7 @@ def build(world: World) -> dict[str, object]:
 
 ROWS = [
     row("GET", "tool-list", None, SIGNED_IN(200)),
-    row("POST", "tool-request", REQUEST, EDIT(409)),
+    row("POST", "tool-request", REQUEST, EDIT(202)),
     row("GET", "tool-result-list", None, VIEW(200)),
     row("GET", "tool-result", None, VIEW(200)),
     row("PATCH", "tool-result", {"name": "another name"}, EDIT(200)),

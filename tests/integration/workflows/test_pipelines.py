@@ -86,7 +86,7 @@ def test_a_good_pipeline_has_no_problem(api: Api) -> None:
     ("old", "new", "code", "line"),
     [
         ("dna: DAPI", "dna: Hoechst", "unknown_channel", 3),
-        ("module: separate", "module: seperate", "unknown_module", 8),
+        ("module: separate", "module: separates", "unknown_module", 8),
         ("{mask: bright}\n  outputs: {labels", "{mask: dna}\n  outputs: {labels", "wrong_type", 9),
         ("version: 1", "version: [", "invalid_pipeline", 3),
         ("modules:", "modul:", "invalid_pipeline", None),

@@ -44,7 +44,7 @@ def test_yaml_and_json_say_the_same() -> None:
         ("- 1", "no mapping"),
         ("1: 2\nmodules: []", "line 1: the key 1 is no text"),
         ("modules: 3", "modules"),
-        ("modules: []\nchanels: {}", "chanels"),
+        ("modules: []\nchannelz: {}", "channelz"),
         ("", "no mapping"),
         ("modules: [" + "{module: x}," * 201 + "]", "modules"),
     ],
