@@ -3,6 +3,7 @@
 from apps.workflows.selectors.pipelines import (
     pipeline_check,
     pipeline_templates,
+    pipeline_templates_bound,
     preview_describe,
     preview_file,
     preview_get,
@@ -37,6 +38,7 @@ __all__ = [
     "person_get",
     "pipeline_check",
     "pipeline_templates",
+    "pipeline_templates_bound",
     "preview_describe",
     "preview_file",
     "preview_get",

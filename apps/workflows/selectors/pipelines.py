@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from apps.accounts.models import User
     from gpu_workers.pipelines.description import Pipeline
 
+logger = logging.getLogger(__name__)
+
 CONTENT_TYPES = {
     "png": "image/png",
     "npy": "application/octet-stream",
@@ -32,26 +35,47 @@ _NAME = re.compile(r"^[0-9]{1,4}-[A-Za-z_][A-Za-z0-9_]{0,99}\.(png|npy|parquet)$
 _LINE = re.compile(r"\bline (\d+)\b")
 
 
+def _template(pipeline: Pipeline, channels: tuple[str, ...]) -> dict[str, Any]:
+    """Return what people see of a template, with the names of channels that play its roles."""
+    from gpu_workers.pipelines.binding import bind, roles
+    from gpu_workers.pipelines.text import write_pipeline
+
+    wanted = roles(pipeline)
+    try:
+        pipeline = bind(pipeline, channels) if channels else pipeline
+    except UserError:
+        # The roles stay, and the check says which of them no channel plays.
+        logger.debug("the template %s does not fit %s", pipeline.name, channels)
+    return {
+        "name": pipeline.name,
+        "title": pipeline.title or pipeline.name,
+        "description": pipeline.description,
+        "channels": list(wanted),
+        "object_types": [o.name for o in pipeline.objects],
+        "text": write_pipeline(pipeline),
+    }
+
+
 def pipeline_templates() -> list[dict[str, Any]]:
     """Return name, title, description, channels, object types and text of every template."""
     from gpu_workers.pipelines import library
-    from gpu_workers.pipelines.binding import roles
-    from gpu_workers.pipelines.text import write_pipeline
 
-    found = []
-    for name in library.names():
-        pipeline = library.load(name)
-        found.append(
-            {
-                "name": name,
-                "title": pipeline.title or name,
-                "description": pipeline.description,
-                "channels": list(roles(pipeline)),
-                "object_types": [o.name for o in pipeline.objects],
-                "text": write_pipeline(pipeline),
-            }
-        )
-    return found
+    return [_template(library.load(name), ()) for name in library.names()]
+
+
+def pipeline_templates_bound(*, user: User, experiment_id: UUID) -> list[dict[str, Any]]:
+    """Return the templates with an experiment's channels in place of the roles that they play."""
+    from gpu_workers.pipelines import library
+
+    whole_experiment(user=user, experiment_id=experiment_id)
+    channels = _channels(experiment_id)
+    return [_template(library.load(name), channels) for name in library.names()]
+
+
+def _channels(experiment_id: UUID) -> tuple[str, ...]:
+    """Return the names by which steps know an experiment's channels, whatever the map calls them."""
+    rows = Channel.objects.filter(experiment_id=experiment_id).order_by("index")
+    return tuple(rows.values_list("layout_name", flat=True))
 
 
 def labels_known(*, experiment_id: UUID) -> dict[str, tuple[str, ...]]:
@@ -130,10 +154,8 @@ def pipeline_check(*, user: User, experiment_id: UUID, pipeline: str) -> dict[st
         where = place if colon and not place.startswith("line ") else ""
         problem = _problem(pipeline, error.code, where, message)
         return {"problems": [problem], "modules": [], "object_types": [], "memory_bytes": None}
-    rows = Channel.objects.filter(experiment_id=experiment_id).order_by("index")
-    # Steps know channels by the names that the layout gave them, whatever people call them on the map;
-    # before the conversion nobody knows how they are called.
-    channels = tuple(rows.values_list("layout_name", flat=True)) or roles(parsed)
+    # Before the conversion nobody knows how the channels are called.
+    channels = _channels(experiment_id) or roles(parsed)
     check = check_pipeline(parsed, channels, labels_known(experiment_id=experiment_id))
     problems = [_problem(pipeline, p.code, p.where, p.message) for p in check.problems]
     return {

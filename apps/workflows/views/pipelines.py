@@ -25,6 +25,16 @@ class PipelineTemplateListView(Endpoint):
         return Response(selectors.pipeline_templates())
 
 
+class BoundTemplateListView(Endpoint):
+    """The templates for one experiment."""
+
+    @extend_schema(responses=serializers.PipelineTemplateSerializer(many=True))
+    def get(self, request: Request, experiment_id: UUID) -> Response:
+        """List the templates with the experiment's channels in their text, where they fit."""
+        found = selectors.pipeline_templates_bound(user=self.user, experiment_id=experiment_id)
+        return Response(found)
+
+
 class PipelineCheckView(Endpoint):
     """What is wrong with a pipeline."""
 
@@ -108,6 +118,7 @@ _P = "experiments/<uuid:experiment_id>/pipeline/"
 
 routes: list[URLPattern] = [
     path("pipeline-templates/", PipelineTemplateListView.as_view(), name="pipeline-template-list"),
+    path(f"{_P}templates/", BoundTemplateListView.as_view(), name="bound-template-list"),
     path(f"{_P}check/", PipelineCheckView.as_view(), name="pipeline-check"),
     path(f"{_P}preview/", PreviewListView.as_view(), name="preview-list"),
     path(f"{_P}preview/<uuid:preview_id>/", PreviewView.as_view(), name="preview"),

@@ -59,7 +59,7 @@ export function PipelineText({ experimentId, value, disabled, onChange }: Pipeli
   const gutter = useRef<HTMLDivElement>(null);
   const [settled] = useDebouncedValue(value, DELAY_MS);
   const check = usePipelineCheck(experimentId, settled);
-  const templates = usePipelineTemplates();
+  const templates = usePipelineTemplates(experimentId);
   const found = value.trim() ? check.data : undefined;
   const problems = found?.problems ?? [];
   const goTo = (line: number) => {

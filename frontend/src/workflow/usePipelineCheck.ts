@@ -16,10 +16,10 @@ export function usePipelineCheck(experimentId: string, text: string) {
   });
 }
 
-export function usePipelineTemplates() {
+/** Templates in which the experiment's channels play the roles that they can. */
+export function usePipelineTemplates(experimentId: string) {
   return useQuery({
-    queryKey: ["pipeline-templates"],
-    queryFn: () => getJson<PipelineTemplate[]>("pipeline-templates/"),
-    staleTime: Number.POSITIVE_INFINITY,
+    queryKey: keys.part(experimentId, "pipeline-templates"),
+    queryFn: () => getJson<PipelineTemplate[]>(`${experimentPath(experimentId)}pipeline/templates/`),
   });
 }

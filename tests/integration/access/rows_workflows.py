@@ -61,6 +61,7 @@ ROWS = [
     row("GET", "job-log", None, VIEW(200)),
     row("GET", "event-list?after=0", None, VIEW(200)),
     row("GET", "pipeline-template-list", None, SIGNED_IN(200)),
+    row("GET", "bound-template-list", None, VIEW(200)),
     row("POST", "pipeline-check", {"pipeline": "modules: []"}, VIEW(200)),
     row("GET", "preview-list", None, VIEW(200)),
     row("POST", "preview-list", {"pipeline": "modules: []"}, EDIT(409)),

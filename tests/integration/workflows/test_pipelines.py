@@ -112,6 +112,19 @@ def test_the_catalogue_tells_handles_and_arguments(api: Api) -> None:
     assert {m["works_on"] for m in modules.values()} == {"images", "masks", "objects", "measure"}
 
 
+def test_templates_name_the_channels_that_play_their_roles(api: Api) -> None:
+    bound = {t["name"]: t for t in api.get("pipeline/templates/")}
+    plain = {t["name"]: t for t in api.client.get("/api/v1/pipeline-templates/").json()}
+
+    assert "dna: DNA" in plain["nuclei"]["text"]
+    assert "dna: DAPI" in bound["nuclei"]["text"]
+    assert bound["nuclei"]["channels"] == ["DNA"]
+    assert check(api, bound["nuclei"]["text"])["problems"] == []
+    # One channel can't be both nuclei and cells: the role stays, and is told.
+    problem = check(api, bound["nuclei-cells-cytoplasm"]["text"])["problems"][0]
+    assert problem["code"] == "unknown_channel"
+
+
 def test_a_preview_needs_images(api: Api) -> None:
     answer = api.post("pipeline/preview/", {"pipeline": TEXT}, expected=409)
 
