@@ -108,6 +108,73 @@ def objects_of(image: NDArray[Any]) -> Labels:
     return label(image) if image.dtype == np.bool_ else image
 
 
+@njit(nogil=True, cache=True)
+def _root(parents: NDArray[np.int32], k: int) -> int:
+    """Return the number that stands for a set of numbers, and shorten the way to it."""
+    root = k
+    while parents[root] != root:
+        root = parents[root]
+    while parents[k] != root:
+        parents[k], k = root, parents[k]
+    return root
+
+
+@njit(nogil=True, cache=True)
+def _join(parents: NDArray[np.int32], a: int, b: int) -> int:
+    """Make one set of two; the lower number stands for it."""
+    a, b = _root(parents, a), _root(parents, b)
+    low, high = min(a, b), max(a, b)
+    parents[high] = low
+    return low
+
+
+@njit(nogil=True, cache=True)
+def _split(labels: Labels, diagonal: bool) -> Labels:
+    """Give connected parts of equal labels numbers, in the order of their first pixels."""
+    height, width = labels.shape
+    result = np.zeros((height, width), np.int32)
+    parents = np.zeros(4096, np.int32)
+    n = 0
+    for y in range(height):
+        for x in range(width):
+            own = labels[y, x]
+            if own == 0:
+                continue
+            k = np.int32(0)
+            if x > 0 and labels[y, x - 1] == own:
+                k = result[y, x - 1]
+            if y > 0:
+                for q in range(x - 1 if diagonal else x, x + 2 if diagonal else x + 1):
+                    if 0 <= q < width and labels[y - 1, q] == own:
+                        other = result[y - 1, q]
+                        k = other if k == 0 else np.int32(_join(parents, int(k), int(other)))
+            if k == 0:
+                n += 1
+                if n == parents.size:
+                    parents = np.append(parents, np.zeros(parents.size, np.int32))
+                parents[n] = n
+                k = np.int32(n)
+            result[y, x] = k
+    return _in_order(result, parents)
+
+
+@njit(nogil=True, cache=True)
+def _in_order(parts: Labels, parents: NDArray[np.int32]) -> Labels:
+    """Renumber sets of provisional numbers by their first pixels."""
+    new = np.zeros(parents.size, np.int32)
+    count = 0
+    for y in range(parts.shape[0]):
+        for x in range(parts.shape[1]):
+            if parts[y, x] == 0:
+                continue
+            root = _root(parents, parts[y, x])
+            if new[root] == 0:
+                count += 1
+                new[root] = count
+            parts[y, x] = new[root]
+    return parts
+
+
 @operation
 def split_parts(labels: NDArray[Any], connectivity: Literal[4, 8] = 8) -> Labels:
     """Give every connected part of a mask or of an object a number of its own.
@@ -124,10 +191,14 @@ def split_parts(labels: NDArray[Any], connectivity: Literal[4, 8] = 8) -> Labels
     >>> split_parts(np.array([[3, 3, 2, 0, 3]], np.int32))
     array([[1, 1, 2, 0, 3]], dtype=int32)
     """
-    from skimage.measure import label as by_value
-
     if labels.dtype == np.bool_ or not labels.size:
         return label(labels, connectivity)
+    if labels.ndim == 2:
+        values = np.ascontiguousarray(labels, np.int32)
+        split: Labels = _split(values, connectivity == 8)
+        return split
+    from skimage.measure import label as by_value
+
     parts = by_value(labels, background=0, connectivity=1 if connectivity == 4 else labels.ndim)  # type: ignore[no-untyped-call]
     return relabel(parts.astype(np.int32))
 

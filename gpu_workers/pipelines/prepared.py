@@ -16,7 +16,6 @@ from gpu_workers.messages import Json
 from gpu_workers.modules.module import Features, Kind, Past, Setting
 from gpu_workers.pipelines.check import (
     NOTHING,
-    Check,
     Imported,
     PipelineProblem,
     Use,
@@ -333,6 +332,20 @@ def _features(prepared: Prepared) -> dict[str, tuple[FeatureName, ...]]:
     }
 
 
+def _tried(
+    pipeline: Pipeline, channels: tuple[str, ...], imported: Imported, spacing: Spacing
+) -> tuple[Prepared | None, tuple[PipelineProblem, ...]]:
+    """Check a pipeline and run it on an empty image; returns it if nothing is wrong."""
+    check = check_pipeline(pipeline, channels, imported)
+    if check.problems:
+        return None, tuple(check.problems)
+    bare = Prepared(pipeline, channels, tuple(check.uses), imported=imported, spacing=spacing)
+    try:
+        return replace(bare, features=_features(bare)), ()
+    except UserError as error:
+        return None, (PipelineProblem(error.code, "modules", error.message),)
+
+
 def pipeline_problems(
     pipeline: Pipeline,
     channels: tuple[str, ...],
@@ -340,20 +353,7 @@ def pipeline_problems(
     spacing: Spacing = UNKNOWN,
 ) -> tuple[PipelineProblem, ...]:
     """Return everything that is wrong with a pipeline for images with these channels and labels."""
-    check = check_pipeline(pipeline, channels, imported)
-    if check.problems:
-        return tuple(check.problems)
-    try:
-        _features(_bare(pipeline, channels, check, spacing))
-    except UserError as error:
-        return (PipelineProblem(error.code, "modules", error.message),)
-    return ()
-
-
-def _bare(
-    pipeline: Pipeline, channels: tuple[str, ...], check: Check, spacing: Spacing
-) -> Prepared:
-    return Prepared(pipeline, channels, tuple(check.uses), imported=check.imported, spacing=spacing)
+    return _tried(pipeline, channels, imported, spacing)[1]
 
 
 def prepare(
@@ -378,9 +378,8 @@ def prepare(
     UserError
         Code of the first problem; the message names all of them.
     """
-    problems = pipeline_problems(pipeline, channels, imported, spacing)
-    if problems:
+    prepared, problems = _tried(pipeline, channels, imported, spacing)
+    if prepared is None:
         text = "; ".join(f"{p.where}: {p.message}" for p in problems)
         raise UserError(f"the pipeline cannot run: {text}", code=problems[0].code)
-    bare = _bare(pipeline, channels, check_pipeline(pipeline, channels, imported), spacing)
-    return Prepared(bare.pipeline, channels, bare.uses, _features(bare), imported, spacing)
+    return prepared

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
@@ -90,9 +91,13 @@ def _summary(features: Features) -> list[Json]:
 
 
 class _Album:
-    """Keeps what modules make of one site, and the list of it."""
+    """Keeps what modules make of one site, and the list of it; writes while the next module works."""
 
-    def __init__(self, recipe: Recipe, batch: PreviewBatch, shown: Json, number: int):
+    def __init__(
+        self, recipe: Recipe, batch: PreviewBatch, shown: Json, number: int, writer: Executor
+    ):
+        self._writer = writer
+        self._written: list[Future[None]] = []
         self._root = recipe.context.root
         self._folder = folder(batch.preview)
         self._shown = shown
@@ -104,6 +109,16 @@ class _Album:
         self.size: tuple[int, ...] = ()
 
     def keep(self, number: int, use: Use, outputs: Mapping[str, Any], seconds: float) -> None:
+        """Have the outputs of a module written and told of; modules change no image they got."""
+        work = self._writer.submit(self._keep, number, use, dict(outputs), seconds)
+        self._written.append(work)
+
+    def finish(self) -> None:
+        """Wait until everything is written; raises what went wrong in writing."""
+        for work in self._written:
+            work.result()
+
+    def _keep(self, number: int, use: Use, outputs: Mapping[str, Any], seconds: float) -> None:
         """Write the outputs of a module and tell of them."""
         entry: Json = {
             "module": use.module.name,
@@ -167,6 +182,22 @@ def _under(recipe: Recipe, channels: Mapping[str, NDArray[Any] | None]) -> NDArr
     return next((image for image in found if image is not None), None)
 
 
+def _show(
+    recipe: Recipe, work: PreviewBatch, site: SiteLayout, plate: str, album: _Album, told: Json
+) -> int:
+    """Run the pipeline on a site and keep what it makes; returns about the bytes that it takes."""
+    images = recipe.images(plate, site, work.t, work.z)
+    given = recipe.given_labels(plate, site, work.t, work.z)
+    images = replace(images, labels={name: g.objects for name, g in given.items()})
+    album.under = _under(recipe, images.channels)
+    album.size = images.shape[-2:]
+    outcome = recipe.prepared.process(images, watch=album.keep)
+    album.finish()
+    told["seconds"] = round(sum(outcome.seconds), 6)
+    album.publish()
+    return peak_bytes(recipe.prepared, images.shape)
+
+
 def preview_sites(context: StepContext, arguments: JteratorArguments, batch: Json) -> StepOutput:
     """Run the pipeline on the sites of a batch and keep what every module makes.
 
@@ -182,19 +213,16 @@ def preview_sites(context: StepContext, arguments: JteratorArguments, batch: Jso
         for name, found in recipe.prepared.features.items()
     }
     shown: Json = {"version": 1, "features": features, "sites": []}
-    for number, wanted in enumerate(work.sites):
-        site = _site(recipe, wanted)
-        shown["sites"].append({**wanted.model_dump(mode="json"), "well": site.well, "modules": []})
-        album = _Album(recipe, work, shown, number)
-        images = recipe.images(wanted.plate, site, work.t, work.z)
-        given = recipe.given_labels(wanted.plate, site, work.t, work.z)
-        images = replace(images, labels={name: g.objects for name, g in given.items()})
-        album.under = _under(recipe, images.channels)
-        album.size = images.shape[-2:]
-        outcome = recipe.prepared.process(images, watch=album.keep)
-        shown["sites"][-1]["seconds"] = round(sum(outcome.seconds), 6)
-        shown["memory_bytes"] = peak_bytes(recipe.prepared, images.shape)
-        album.publish()
+    # One writer: pictures are told of in the order of the modules.
+    with ThreadPoolExecutor(1) as writer:
+        for number, wanted in enumerate(work.sites):
+            site = _site(recipe, wanted)
+            place = wanted.model_dump(mode="json")
+            shown["sites"].append({**place, "well": site.well, "modules": []})
+            album = _Album(recipe, work, shown, number, writer)
+            shown["memory_bytes"] = _show(
+                recipe, work, site, wanted.plate, album, shown["sites"][-1]
+            )
     per_site = [site["seconds"] for site in shown["sites"]]
     n_sites = sum(len(plate.sites) for plate in recipe.layout.plates)
     planes = n_sites * recipe.layout.n_tpoints * recipe.n_zplanes

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import skimage.measure
 import skimage.segmentation
 from scipy import ndimage
 
-from gpu_workers.imaging.labels import expand_labels, filter_by_area, label, lookup, relabel
+from gpu_workers.imaging.labels import (
+    expand_labels,
+    filter_by_area,
+    label,
+    lookup,
+    relabel,
+    split_parts,
+)
 from tests.unit.imaging.images import blobs
 
 
@@ -91,6 +100,17 @@ def test_each_pixel_goes_to_the_nearest_object_and_then_to_the_lower_label() -> 
             expected[near] = labels[ys, xs][nearest][near]
 
         np.testing.assert_array_equal(expand_labels(labels, distance), expected)
+
+
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_parts_of_equal_labels_are_those_of_scikit_image(connectivity: Literal[4, 8]) -> None:
+    rng = np.random.default_rng(connectivity)
+    for n in (2, 3, 4) * 10:
+        labels = rng.integers(0, n, tuple(rng.integers(1, 30, 2))).astype(np.int32)
+
+        expected = skimage.measure.label(labels, background=0, connectivity=connectivity // 4)
+
+        np.testing.assert_array_equal(split_parts(labels, connectivity), expected)
 
 
 def test_lookup_knows_labels_beyond_its_table() -> None:
