@@ -305,18 +305,13 @@ def _expand(labels: Labels, limit: int, limit_squared: float) -> Labels:
     reach = np.empty(width, np.int64)
     for y in range(height):
         n = _envelope(distance[y], source[y], limit, centres, heights, reach)
-        if n == 0:
-            continue
-        k = 0
-        for x in range(width):
-            while k < n - 1 and reach[k + 1] <= x:
-                k += 1
-            if labels[y, x] != 0:
-                continue
+        for k in range(n):
             q = centres[k]
-            squared = (x - q) ** 2 + np.int64(distance[y, q]) ** 2
-            if squared <= limit_squared:
-                result[y, x] = source[y, q]
+            end = reach[k + 1] if k + 1 < n else width
+            own = np.int64(distance[y, q]) ** 2
+            for x in range(max(reach[k], q - limit), min(end, q + limit + 1)):
+                if labels[y, x] == 0 and (x - q) ** 2 + own <= limit_squared:
+                    result[y, x] = source[y, q]
     return result
 
 

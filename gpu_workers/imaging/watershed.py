@@ -85,6 +85,23 @@ def _flood(
     return result.reshape(height, width)
 
 
+@njit(nogil=True, cache=True)
+def _quantised(
+    image: NDArray[np.float32], mask: NDArray[np.bool_], low: np.float32, scale: np.float32
+) -> NDArray[np.uint16]:
+    """Put heights within the mask into whole levels; what isn't a number is highest."""
+    levels = np.zeros(image.shape, np.uint16)
+    top = np.float32(N_LEVELS - 1)
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            if mask[y, x]:
+                value = np.rint((image[y, x] - low) * scale)
+                if not value < top:
+                    value = top
+                levels[y, x] = np.uint16(max(value, np.float32(0)))
+    return levels
+
+
 def _levels(image: NDArray[Any], mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint16], int]:
     """Return the image in whole levels from 0 and their number."""
     if image.dtype in (np.uint8, np.uint16):
@@ -96,6 +113,9 @@ def _levels(image: NDArray[Any], mask: NDArray[np.bool_]) -> tuple[NDArray[np.ui
     low, high = float(values.min()), float(values.max())
     if low == high:
         return np.zeros(image.shape, np.uint16), 1
+    if image.dtype == np.float32:
+        scale = np.float32((N_LEVELS - 1) / (high - low))
+        return _quantised(np.ascontiguousarray(image), mask, np.float32(low), scale), N_LEVELS
     known = np.nan_to_num(image, nan=high, posinf=high, neginf=low)
     scaled = (known - low) * np.float32((N_LEVELS - 1) / (high - low))
     return np.clip(np.rint(scaled), 0, N_LEVELS - 1).astype(np.uint16), N_LEVELS
