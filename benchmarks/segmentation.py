@@ -24,6 +24,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 import numpy as np  # noqa: E402
 
+from gpu_workers.pipelines.description import Pipeline  # noqa: E402
 from gpu_workers.pipelines.prepared import Prepared, prepare  # noqa: E402
 from gpu_workers.pipelines.templates import NucleiAndCells, nuclei_and_cells  # noqa: E402
 
@@ -98,6 +99,21 @@ def seconds(work: Callable[[], int], repeat: int) -> tuple[float, int]:
     return float(best), result
 
 
+def _basic(pipeline: Pipeline) -> Pipeline:
+    """Return the pipeline without families of features that the peer doesn't measure."""
+    left_out = {
+        "measure_intensity": ("measure_edge", "measure_distribution", "measure_location"),
+        "measure_morphology": ("measure_feret",),
+    }
+    uses = [
+        use.model_copy(update={"arguments": dict.fromkeys(left_out[use.module], False)})
+        if use.module in left_out
+        else use
+        for use in pipeline.modules
+    ]
+    return pipeline.model_copy(update={"modules": tuple(uses)})
+
+
 def measure_both(side: int, cells: int, channels: int, repeat: int) -> dict[str, object]:
     """Return the figures of one run."""
     images = field_of_cells(side, cells, channels)
@@ -105,7 +121,7 @@ def measure_both(side: int, cells: int, channels: int, repeat: int) -> dict[str,
         nuclei="C00", sigma=SIGMA, correction=1, min_area=MIN_AREA, min_distance=MIN_DISTANCE,
         expansion=EXPANSION,
     )  # fmt: skip
-    prepared = prepare(nuclei_and_cells(options), tuple(images))
+    prepared = prepare(_basic(nuclei_and_cells(options)), tuple(images))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     own_s, own_n = seconds(lambda: ours(prepared, images), repeat)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
