@@ -5,12 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from gpu_workers.errors import UserError
 from gpu_workers.xp import operation
 
 N_BINS = 65536
+
+
+@njit(nogil=True, cache=True)
+def _finite_range(values: NDArray[Any]) -> tuple[int, float, float]:
+    """Return how many values are finite, the smallest and the largest of them."""
+    n, low, high = 0, np.inf, -np.inf
+    for value in values:
+        if np.isfinite(value):
+            n += 1
+            low = min(low, float(value))
+            high = max(high, float(value))
+    return n, low, high
+
+
+@njit(nogil=True, cache=True)
+def _binned(values: NDArray[Any], low: np.float32, scale: np.float32) -> NDArray[np.int64]:
+    """Count the finite values in even bins."""
+    counts = np.zeros(N_BINS, np.int64)
+    for value in values:
+        if np.isfinite(value):
+            counts[min(int((value - low) * scale), N_BINS - 1)] += 1
+    return counts
 
 
 def _histogram(image: NDArray[Any]) -> tuple[NDArray[np.signedinteger], NDArray[np.floating]]:
@@ -20,17 +43,15 @@ def _histogram(image: NDArray[Any]) -> tuple[NDArray[np.signedinteger], NDArray[
         first = int(np.flatnonzero(counts)[0])
         return counts[first:], np.arange(first, counts.size, dtype=np.float64)
     values = image.ravel()
-    finite = np.isfinite(values)
-    if not finite.all():
-        values = values[finite]
-    if not values.size:
+    if values.dtype.kind != "f":
+        values = values.astype(np.float64)
+    n, low, high = _finite_range(values)
+    if not n:
         raise UserError("the image has no finite pixel to find a threshold in", code="empty_image")
-    low, high = float(values.min()), float(values.max())
     if low == high:
-        return np.array([values.size]), np.array([low])
+        return np.array([n]), np.array([low])
     width = (high - low) / N_BINS
-    bins = ((values - np.float32(low)) * np.float32(1 / width)).astype(np.int32)
-    counts = np.bincount(np.minimum(bins, N_BINS - 1), minlength=N_BINS)
+    counts = _binned(values, np.float32(low), np.float32(1 / width))
     return counts, low + (np.arange(N_BINS) + 0.5) * width
 
 

@@ -39,6 +39,8 @@ def _seeds(
     seeds = label(peaks(heights, min_distance, mask))
     seeded = namespace(parts).zeros(int(parts.max()) + 1, np.bool_)
     seeded[parts[seeds > 0]] = True
+    if bool(seeded[1:].all()):
+        return seeds
     hidden = mask & ~seeded[parts]
     seeds[hidden] = parts[hidden] + int(seeds.max())
     return seeds

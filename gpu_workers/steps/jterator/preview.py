@@ -2,7 +2,7 @@
 
 What is made lies below ``previews/<id>``: ``preview.json`` (written anew after every module, so that the
 first image can be shown while the next is computed), and for each output of each module an array
-(``.npy``) and a picture (``.png``); for measurements a table (``.parquet``).
+(``.npy``) and a picture (``.png``); for measurements a table (``.parquet``) and histograms.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from gpu_workers.imaging.figures import histograms
 from gpu_workers.imaging.rendering import grey_picture, label_picture
 from gpu_workers.messages import Json, Message
 from gpu_workers.modules.module import Features, Kind
@@ -70,6 +71,12 @@ def _picture(image: NDArray[Any], kind: Kind, under: NDArray[Any] | None) -> byt
     grey = kind is Kind.INTENSITY
     pixels = grey_picture(image) if grey else label_picture(image.astype(np.int32), under)
     return bytes(imagecodecs.png_encode(pixels, level=1))
+
+
+def _figure(features: Features) -> bytes:
+    import imagecodecs
+
+    return bytes(imagecodecs.png_encode(histograms(features.columns), level=1))
 
 
 def _summary(features: Features) -> list[Json]:
@@ -148,8 +155,10 @@ class _Album:
             columns: dict[str, Any] = dict(value.columns)
             path = self._root / self._folder / f"{name}.parquet"
             write_table(path, columns, dict.fromkeys(columns, "double"))
-            return {"features": _summary(value), "table": f"{name}.parquet"}
-        told: Json = {"shape": list(value.shape), "dtype": str(value.dtype)}
+            _file(self._root, f"{self._folder}/{name}.png", _figure(value))
+            told: Json = {"features": _summary(value), "table": f"{name}.parquet"}
+            return told | {"picture": f"{name}.png"}
+        told = {"shape": list(value.shape), "dtype": str(value.dtype)}
         if kind is Kind.LABELS:
             told["n_objects"] = int(np.count_nonzero(np.bincount(value.ravel())[1:]))
         elif value.size:

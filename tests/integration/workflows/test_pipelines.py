@@ -183,6 +183,8 @@ def test_a_preview_shows_what_every_module_makes(
     picture = imagecodecs.png_decode(raw(api, f"{found['files_url']}{labels['picture']}/"))
     assert picture.shape == (256, 256, 3)
     measured = first["modules"][2]["outputs"][0]
+    figure = imagecodecs.png_decode(raw(api, f"{found['files_url']}{measured['picture']}/"))
+    assert figure.shape[2] == 3
     table = pq.read_table(io.BytesIO(raw(api, f"{found['files_url']}{measured['table']}/")))
     assert table.num_rows == array.max()
     assert found["result"]["images"] == Site.objects.count()

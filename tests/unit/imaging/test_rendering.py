@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpu_workers.imaging.figures import histograms
 from gpu_workers.imaging.rendering import colors_of, grey_picture, label_picture, shrunk
 
 
@@ -59,3 +60,20 @@ def test_stacks_are_seen_from_above() -> None:
 
     assert grey_picture(stack)[2, 2] == 255
     assert label_picture(stack.astype(np.int32)).shape == (8, 8, 3)
+
+
+def test_histograms_show_what_there_is() -> None:
+    rng = np.random.default_rng(0)
+    columns = {f"Feature_{k}": rng.normal(k, 1, 500) for k in range(14)}
+    columns["Feature_1"][:] = np.nan
+    columns["Feature_2"][:] = 7
+
+    figure = histograms(columns)
+
+    assert figure.shape == (450, 1000, 3)
+    bars = (figure == (61, 160, 255)).all(axis=-1)
+    blue = [bars[y : y + 150, x : x + 250].sum() for y in (0, 150, 300) for x in (0, 250, 500, 750)]
+    assert blue[0] > 1000
+    assert blue[1] == 0  # no values
+    assert 0 < blue[2] < 1000  # one value: one bar
+    assert histograms({}).shape == (150, 1000, 3)
