@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,11 +113,16 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _run(check: Check, env: dict[str, str]) -> Outcome:
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _run(check: Check, env: dict[str, str], write: Callable[[str], None] = _write) -> Outcome:
     """Run one section; its output is shown where it fails, pytest's always."""
     started = time.monotonic()
     shown = check.argv[0] == "pytest"
-    _say(f"== {check.name}")
+    write(f"== {check.name}\n")
     argv = [sys.executable, "-m", "pytest", *check.argv[1:]] if shown else list(check.argv)
     process = subprocess.Popen(
         argv,
@@ -132,13 +138,12 @@ def _run(check: Check, env: dict[str, str]) -> Outcome:
     for line in process.stdout:
         lines.append(line)
         if shown:
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            write(line)
     passed = process.wait() == 0
     seconds = time.monotonic() - started
     if not passed and not shown:
-        sys.stdout.write("".join(lines[-200:]))
-    _say(f"-- {check.name}: {'passed' if passed else 'FAILED'} in {seconds:.1f} s\n")
+        write("".join(lines[-200:]))
+    write(f"-- {check.name}: {'passed' if passed else 'FAILED'} in {seconds:.1f} s\n\n")
     return Outcome(check.name, passed, seconds, lines[-1].rstrip("\n") if lines else "")
 
 
@@ -148,8 +153,8 @@ def _missing_chromium() -> Outcome:
     return Outcome("end to end", not is_ci(), 0.0)
 
 
-def _report(outcomes: list[Outcome]) -> int:
-    """Print every section's seconds, then pytest's summary as the last line."""
+def _report(outcomes: list[Outcome], started: float) -> int:
+    """Print every section's seconds and those of all, then pytest's summary as the last line."""
     width = max(len(o.name) for o in outcomes)
     for outcome in outcomes:
         _say(
@@ -157,7 +162,7 @@ def _report(outcomes: list[Outcome]) -> int:
         )
     failed = [o.name for o in outcomes if not o.passed]
     _say(
-        f"{'total':<{width}}  {'FAILED' if failed else 'passed'}  {sum(o.seconds for o in outcomes):7.1f} s"
+        f"{'total':<{width}}  {'FAILED' if failed else 'passed'}  {time.monotonic() - started:7.1f} s"
     )
     summaries = [
         o.last_line for o in outcomes if re.search(r"\d+ (passed|failed|error)", o.last_line)
@@ -190,12 +195,21 @@ def test(arguments: list[str]) -> int:
         return subprocess.run(
             [sys.executable, "-m", "pytest", *arguments], cwd=CHECKOUT, env=env, check=False
         ).returncode
-    state = locate()
-    checks = [*_python_checks(), *_openapi_check(state.folder), *_frontend_checks()]
-    checks.append(Check("pytest", ("pytest", "-q", "-m", "not e2e", "tests")))
-    outcomes = [_run(check, env) for check in checks]
+    started = time.monotonic()
+    checks = [*_python_checks(), *_openapi_check(locate().folder), *_frontend_checks()]
+    # Two lanes for two cores: tests that wait for services and workers beside those that compute.
+    waiting = Check("integration", ("pytest", "-q", "tests/integration"))
+    computing = Check(
+        "unit", ("pytest", "-q", "tests", "--ignore=tests/integration", "--ignore=tests/e2e")
+    )
+    told: list[str] = []
+    with ThreadPoolExecutor(1) as beside:
+        unit = beside.submit(_run, computing, env, told.append)
+        outcomes = [_run(check, env) for check in (*checks, waiting)]
+        outcomes.append(unit.result())
+    _write("".join(told))
     outcomes.append(_end_to_end(env, []))
-    return _report(outcomes)
+    return _report(outcomes, started)
 
 
 def _end_to_end(env: dict[str, str], arguments: list[str]) -> Outcome:
@@ -206,7 +220,8 @@ def _end_to_end(env: dict[str, str], arguments: list[str]) -> Outcome:
 
 def e2e(arguments: list[str]) -> int:
     """Run the browser tests alone."""
-    return _report([_end_to_end(_environment(), arguments)])
+    started = time.monotonic()
+    return _report([_end_to_end(_environment(), arguments)], started)
 
 
 # Those that need nothing but themselves; `first_view` asks for a running platform.
