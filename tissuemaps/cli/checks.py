@@ -17,6 +17,14 @@ from tissuemaps.embedded.services import environment
 from tissuemaps.embedded.state import CHECKOUT, locate, prepare
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Tests of what has services of its own; all others compute.
+SERVICES = tuple(
+    f"tests/integration/{name}"
+    for name in (
+        "access", "accounts", "core", "experiments", "jobs", "platform", "runner", "tiles", "tools",
+        "workflows",
+    )
+)  # fmt: skip
 PYTHON_FOLDERS = ("apps", "gpu_workers", "tissuemaps", "tests", "benchmarks", "manage.py")
 
 
@@ -198,15 +206,14 @@ def test(arguments: list[str]) -> int:
     started = time.monotonic()
     checks = [*_python_checks(), *_openapi_check(locate().folder), *_frontend_checks()]
     # Two lanes for two cores: tests that wait for services and workers beside those that compute.
-    waiting = Check("integration", ("pytest", "-q", "tests/integration"))
-    computing = Check(
-        "unit", ("pytest", "-q", "tests", "--ignore=tests/integration", "--ignore=tests/e2e")
-    )
+    waiting = Check("services", ("pytest", "-q", *SERVICES))
+    others = (f"--ignore={folder}" for folder in (*SERVICES, "tests/e2e"))
+    computing = Check("computing", ("pytest", "-q", "tests", *others))
     told: list[str] = []
     with ThreadPoolExecutor(1) as beside:
-        unit = beside.submit(_run, computing, env, told.append)
+        computed = beside.submit(_run, computing, env, told.append)
         outcomes = [_run(check, env) for check in (*checks, waiting)]
-        outcomes.append(unit.result())
+        outcomes.append(computed.result())
     _write("".join(told))
     outcomes.append(_end_to_end(env, []))
     return _report(outcomes, started)
