@@ -115,6 +115,20 @@ class _Album:
         self.under: NDArray[Any] | None = None
         self.size: tuple[int, ...] = ()
 
+    def begin(self, channels: Mapping[str, NDArray[Any] | None]) -> None:
+        """Have the images that the pipeline starts from drawn and told of, before any module works."""
+        self._written.append(self._writer.submit(self._begin, dict(channels)))
+
+    def _begin(self, channels: Mapping[str, NDArray[Any] | None]) -> None:
+        told = self._shown["sites"][self._number]["channels"] = []
+        for variable, image in channels.items():
+            if image is not None:
+                name = f"{self._number}/0000-{variable}.png"
+                _file(self._root, f"{self._folder}/{name}", _picture(image, Kind.INTENSITY, None))
+                told.append({"variable": variable, "picture": name})
+                self.publish()
+                self._progress(0.0, f"image {variable}")
+
     def keep(self, number: int, use: Use, outputs: Mapping[str, Any], seconds: float) -> None:
         """Have the outputs of a module written and told of; modules change no image they got."""
         work = self._writer.submit(self._keep, number, use, dict(outputs), seconds)
@@ -200,6 +214,8 @@ def _show(
     images = replace(images, labels={name: g.objects for name, g in given.items()})
     album.under = _under(recipe, images.channels)
     album.size = images.shape[-2:]
+    named = recipe.prepared.pipeline.channels.items()
+    album.begin({variable: images.channels.get(name) for variable, name in named})
     outcome = recipe.prepared.process(images, watch=album.keep)
     album.finish()
     told["seconds"] = round(sum(outcome.seconds), 6)

@@ -175,6 +175,11 @@ def test_a_preview_shows_what_every_module_makes(
         "threshold_otsu", "separate", "measure_intensity",
     ]  # fmt: skip
     assert all(m["seconds"] > 0 for m in first["modules"])
+    (start,) = first["channels"]
+    assert start["variable"] == "dna"
+    drawn = imagecodecs.png_decode(raw(api, f"{found['files_url']}{start['picture']}/"))
+    assert drawn.shape == (256, 256)
+    assert drawn.max() == 255
     assert "Intensity_mean_FITC" in [f["name"] for f in found["result"]["features"]["Nuclei"]]
     labels = first["modules"][1]["outputs"][0]
     array = np.load(io.BytesIO(raw(api, f"{found['files_url']}{labels['array']}/")))
